@@ -1,0 +1,51 @@
+"""The command line: one file per command; the only folder that prints."""
+
+import sys
+
+import typer
+from typer.core import TyperGroup
+
+from emgpose.cli.check import check
+from emgpose.cli.evaluate import evaluate
+from emgpose.cli.info import info
+from emgpose.cli.models import models
+from emgpose.cli.predict import predict
+from emgpose.cli.terminal import say_error
+
+app = typer.Typer(
+    name="emgpose",
+    help="Hand pose from wrist surface EMG.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    cls=TyperGroup,
+)
+for command in (info, check, predict, evaluate, models):
+    app.command()(command)
+
+EXIT_BAD_DATA = 1
+EXIT_INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line; every expected failure ends in one message and an exit code.
+
+    0 ok, 1 findings or bad data, 2 wrong usage, 130 Ctrl-C. A traceback means a bug in emgpose.
+    """
+    from emgpose.errors import EmgPoseError
+
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == EXIT_INTERRUPTED:
+            say_error("interrupted; no half-written file was left")
+        raise
+    except EmgPoseError as error:
+        say_error(error)
+        sys.exit(EXIT_BAD_DATA)
+    except OSError as error:
+        say_error(f"{error.filename or 'file'}: {error.strerror or error}")
+        sys.exit(EXIT_BAD_DATA)
+    except MemoryError:
+        say_error("out of memory; a shorter recording, a smaller --batch-size or a machine with more memory is needed")
+        sys.exit(EXIT_BAD_DATA)

@@ -1,0 +1,77 @@
+"""`emgpose check`: judge recordings and data sets before anything is trained or scored on them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emgpose.cli.options import Channels, Json, RateHz, channel_list
+
+if TYPE_CHECKING:
+    from emgpose.recording.findings import DatasetReport, Finding, SessionReport
+
+    Report = SessionReport | DatasetReport
+
+COLOURS = {"error": "bold red", "warning": "bold yellow"}
+
+
+def check(
+    paths: Annotated[list[Path], typer.Argument(help="Recordings, or folders with a metadata.csv.")],
+    channels: Channels = None,
+    input_rate: RateHz = None,
+    json: Json = False,
+) -> None:
+    """Judge files and data sets: exit 0 if all is well, 1 on findings. One broken file never stops the rest."""
+    from emgpose.cli.terminal import print_json, progress_bar
+    from emgpose.recording.check import check_dataset, check_session
+
+    reports: list[Report] = []
+    with progress_bar() as bar:
+        for path in paths:
+            task = bar.add_task(f"checking {path.name}", total=None)
+            if path.is_dir():
+
+                def show(done: int, total: int, task: object = task) -> None:
+                    bar.update(task, completed=done, total=total)  # type: ignore[arg-type]
+
+                reports.append(check_dataset(path, on_progress=show))
+            else:
+                reports.append(check_session(path, rate_hz=input_rate, channels=channel_list(channels)))
+    if json:
+        print_json({"reports": [report.to_dict() for report in reports]})
+    else:
+        _print(reports)
+    if any(report.findings for report in reports):
+        raise typer.Exit(1)
+
+
+def _print(reports: "list[Report]") -> None:
+    from emgpose.cli.terminal import out
+    from emgpose.recording.findings import DatasetReport
+
+    for report in reports:
+        n_errors = sum(finding.severity == "error" for finding in report.findings)
+        n_warnings = len(report.findings) - n_errors
+        verdict = f"{n_errors} errors, {n_warnings} warnings" if report.findings else "ok"
+        size = f"{len(report.sessions)} recordings" if isinstance(report, DatasetReport) else _facts_line(report)
+        out.print(f"{report.path}: {verdict} ({size})", markup=False)
+        for finding in report.findings:
+            _print_finding(finding)
+
+
+def _facts_line(report: "SessionReport") -> str:
+    facts = report.facts
+    if facts is None:
+        return "not readable"
+    line = f"{facts.format}, {report.figures.get('duration_s', 0):.1f} s at {facts.sample_rate_hz:g} Hz"
+    line += f", {len(facts.channel_names)} EMG channels"
+    if "invalid_share" in report.figures:
+        line += f", {report.figures['invalid_share']:.1%} of the labels invalid"
+    return line
+
+
+def _print_finding(finding: "Finding") -> None:
+    from emgpose.cli.terminal import out
+
+    out.print(f"  {finding.severity}", style=COLOURS[finding.severity], end=" ")
+    out.print(f"{finding.code}: {finding.where}: {finding.message}", markup=False)

@@ -1,0 +1,52 @@
+"""Arguments that several commands take, declared once."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emgpose.errors import ConfigError
+
+
+class Mode(StrEnum):
+    """How a model is run."""
+
+    PUBLISHED = "published"
+    STREAM = "stream"
+
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; everything else on stderr.")]
+Checkpoint = Annotated[Path, typer.Option("--checkpoint", help="A model folder (emgpose format) or a published .ckpt.")]
+Experiment = Annotated[
+    str | None, typer.Option("--experiment", help="Which experiment a published .ckpt is, where the file cannot tell.")
+]
+HandFile = Annotated[
+    Path | None, typer.Option("--hand", help="UmeTrack hand model JSON; without it, emgpose's own generic hand.")
+]
+Channels = Annotated[
+    str | None, typer.Option("--channels", help="EMG channels in band order, by name or number, separated by commas.")
+]
+RateHz = Annotated[
+    float | None, typer.Option("--input-rate", help="Sample rate [Hz] of a file that does not say it (CSV, NPZ).")
+]
+
+
+def channel_list(text: str | None) -> list[str | int] | None:
+    """Split `--channels`: numbers stay numbers, everything else is a name."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise ConfigError(f"--channels {text}: expected names or numbers separated by commas")
+    return [int(part) if part.isdecimal() else part for part in parts]
+
+
+def number_list(option: str, text: str | None) -> list[float] | None:
+    """Split an option that holds numbers separated by commas."""
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"{option} {text}: expected numbers separated by commas") from None

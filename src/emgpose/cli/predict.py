@@ -1,0 +1,149 @@
+"""`emgpose predict`: a recording in, joint angles (and landmarks, and a page) out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emgpose.cli.options import (
+    Channels,
+    Checkpoint,
+    Experiment,
+    HandFile,
+    Json,
+    Mode,
+    RateHz,
+    channel_list,
+    number_list,
+)
+from emgpose.errors import ConfigError
+
+if TYPE_CHECKING:
+    from emgpose.prediction import PredictionReport
+
+CSV_RATE_HZ = 50.0
+
+
+def predict(
+    recording: Annotated[Path, typer.Argument(help="emgpose reads emg2pose HDF5, WFDB, CSV, NPZ and what MNE reads.")],
+    checkpoint: Checkpoint,
+    out: Annotated[Path, typer.Option("--out", help="Where to write: .csv, .npz, .h5 or .hdf5 [rad, mm].")],
+    experiment: Experiment = None,
+    mode: Annotated[
+        Mode, typer.Option(help="stream: causal, fixed grid. published: one rollout over the whole recording.")
+    ] = Mode.STREAM,
+    rate: Annotated[
+        float | None, typer.Option("--rate", help="Rows per second; 50 for CSV, else the model's own rate.")
+    ] = None,
+    landmarks: Annotated[bool, typer.Option("--landmarks", help="Also write the 21 landmarks [mm].")] = False,
+    initial_pose: Annotated[
+        str | None, typer.Option("--initial-pose", help="recorded, rest, or a file with 20 angles [rad].")
+    ] = None,
+    hand: HandFile = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write a self-contained page with the moving hand.")
+    ] = None,
+    html_span: Annotated[
+        float, typer.Option("--html-span", help="Seconds that the page shows, from the start.")
+    ] = 60.0,
+    channels: Channels = None,
+    input_rate: RateHz = None,
+    noise_floor: Annotated[
+        str | None,
+        typer.Option("--noise-floor", help="Noise floor SD in the recording's unit: one number, or one per channel."),
+    ] = None,
+    rest_span: Annotated[
+        tuple[float, float] | None,
+        typer.Option("--rest-span", help="START STOP [s] of a rest to measure the noise floor in."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Predict joint angles through a whole recording; memory does not grow with its length."""
+    from emgpose.checkpoints import load_model
+    from emgpose.cli.terminal import progress_bar
+    from emgpose.kinematics import HandModel
+    from emgpose.prediction import PageCollector, choose_initial_pose, doubts, open_pose_writer, predict_recording
+    from emgpose.recording import open_session, prepare_session
+
+    if html is not None and html.resolve() == out.resolve():
+        raise ConfigError(f"--html {html}: expected another file than --out")
+    model = load_model(checkpoint, experiment=experiment)
+    hand_model = HandModel.load(hand) if hand else HandModel.generic()
+    rate = CSV_RATE_HZ if rate is None and out.suffix == ".csv" else rate
+    with open_session(recording, rate_hz=input_rate, channels=channel_list(channels)) as raw:
+        hand_model = hand_model.mirrored() if raw.side == "left" else hand_model
+        floor = number_list("--noise-floor", noise_floor)
+        session = prepare_session(raw, model.card.preprocessing, noise_floor=floor, rest_span=rest_span)
+        pose = choose_initial_pose(initial_pose, session, task=model.task, left_context=model.left_context)
+        page = PageCollector(session, html_span, rate or model.sample_rate_hz) if html else None
+        facts = {
+            "recording": str(recording),
+            "checkpoint": str(checkpoint),
+            "mode": mode.value,
+            "hand": hand_model.name,
+        }
+        with progress_bar() as bar, open_pose_writer(out, facts) as writer:
+            task = bar.add_task(f"predicting {recording.name}", total=session.n_samples)
+            report = predict_recording(
+                session,
+                model,
+                writer,
+                initial_pose=pose,
+                hand=hand_model,
+                mode=mode.value,
+                rate_hz=rate,
+                landmarks=landmarks,
+                on_rows=page.on_rows if page else None,
+                on_emg=page.on_emg if page else None,
+                on_progress=lambda done: bar.update(task, completed=done),
+            )
+        report.warnings += doubts(model, raw)
+        if page is not None and html is not None:
+            page.write(html, report, hand_model, title=raw.name, facts=_page_facts(report, model, checkpoint))
+    _show(report, out, html, json)
+
+
+def _page_facts(report: "PredictionReport", model: Any, checkpoint: Path) -> dict[str, str]:
+    return {
+        "model": f"{report.model} ({checkpoint.name})",
+        "task": report.task,
+        "mode": f"{report.mode}, {report.causality}",
+        "weights": f"trained on: {model.card.trained_on}",
+        "preprocessing": report.preparation,
+        "initial pose": report.initial_pose,
+        "error": _error_line(report),
+    }
+
+
+def _error_line(report: "PredictionReport") -> str:
+    from emgpose.cli.terminal import degrees
+
+    if report.mae_rad is None:
+        return "no valid recorded pose to compare with"
+    return (
+        f"{degrees(report.mae_rad)} over {report.n_valid:,} rows with a valid label, in one rollout; "
+        f"initial pose held: {degrees(report.static_mae_rad)}"
+    )
+
+
+def _show(report: "PredictionReport", out: Path, html: Path | None, json: bool) -> None:
+    from emgpose.cli.terminal import err, print_json
+    from emgpose.cli.terminal import out as console
+
+    for warning in report.warnings:
+        err.print("warning:", style="bold yellow", end=" ")
+        err.print(warning, markup=False)
+    if json:
+        print_json(report.to_dict() | {"out": str(out), "html": str(html) if html else None})
+        return
+    lines = {
+        "model": f"{report.model} ({report.task}), mode {report.mode}, {report.causality}",
+        "preparation": report.preparation,
+        "initial pose": report.initial_pose,
+        "hand": report.hand,
+        "rows": f"{report.n_rows:,} at {report.rate_hz:g} Hz, samples {report.first_sample} to {report.last_sample}",
+        "mean error": _error_line(report),
+        "written": ", ".join(str(path) for path in (out, html) if path),
+    }
+    for name, value in lines.items():
+        console.print(f"{name:<13} {value}", markup=False)

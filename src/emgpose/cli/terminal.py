@@ -1,0 +1,58 @@
+"""What every command shares: consoles, progress bars, JSON output and argument checks."""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+# A pipe or log has no width; tables there are laid out whole rather than squeezed into 80 columns.
+out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def say_error(error: object) -> None:
+    """Print one message to stderr, without markup from file names being obeyed."""
+    err.print("error:", style="bold red", end=" ")
+    err.print(str(error), markup=False)
+
+
+def progress_bar() -> Progress:
+    """Return a bar on stderr with count, elapsed time and ETA; silent where stderr is no terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    )
+
+
+def print_json(document: Any) -> None:
+    """Write one JSON document to stdout; NaN and Inf become null, since JSON has neither."""
+    sys.stdout.write(json.dumps(_plain(document), indent=2, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Path):
+        return str(value)
+    return value if isinstance(value, str | int | bool | None) else str(value)
+
+
+def degrees(radians: float | None) -> str:
+    """Format an angle for people."""
+    return "-" if radians is None or not math.isfinite(radians) else f"{math.degrees(radians):.2f} deg"

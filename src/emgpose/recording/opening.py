@@ -1,0 +1,132 @@
+"""Find the reader for a file, by its first bytes where they tell, else by its ending."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from emgpose.errors import ConfigError, SessionFormatError
+from emgpose.recording.emg2pose_hdf5 import Emg2PoseReader
+from emgpose.recording.facts import SessionReader
+from emgpose.recording.mne_raw import MneReader, is_mne_raw, read_mne_file
+from emgpose.recording.npz_arrays import NpzReader
+from emgpose.recording.session import Session
+from emgpose.recording.tables import CsvReader
+from emgpose.recording.wfdb_record import WfdbReader
+
+Channels = Sequence[str | int] | None
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A file format that can be read.
+
+    Parameters
+    ----------
+    name : str
+    suffixes : tuple of str
+        Endings of its files.
+    magic : bytes
+        First bytes of its files; empty where they do not tell.
+    takes_rate : bool
+        Whether its files may leave their sample rate to the user.
+    open : callable (path, rate_hz, channels) -> SessionReader
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    magic: bytes
+    takes_rate: bool
+    open: Callable[[Path, float | None, Channels], SessionReader]
+
+
+FORMATS: Final = (
+    FileFormat(
+        "emg2pose HDF5",
+        (".hdf5", ".h5"),
+        b"\x89HDF\r\n\x1a\n",
+        False,
+        lambda path, _, names: Emg2PoseReader(path, names),
+    ),
+    FileFormat("NPZ", (".npz",), b"PK\x03\x04", True, NpzReader),
+    FileFormat("WFDB", (".hea", ".dat"), b"", False, lambda path, _, names: WfdbReader(path, names)),
+    FileFormat("CSV", (".csv", ".tsv", ".txt"), b"", True, CsvReader),
+    FileFormat(
+        "MNE", (".fif", ".edf", ".bdf", ".vhdr", ".set"), b"", False, lambda path, _, names: read_mne_file(path, names)
+    ),
+)
+
+
+def open_session(source: Any, *, rate_hz: float | None = None, channels: Channels = None) -> Session:
+    """Open a recording of any readable format.
+
+    Parameters
+    ----------
+    source : path, MNE Raw or Session
+        A file (emg2pose HDF5, WFDB record, CSV, NPZ, or what MNE reads), an MNE Raw, or a session, which is given back.
+    rate_hz : float, optional
+        Sample rate [Hz] of a CSV or NPZ file that does not say it.
+    channels : sequence of str or int, optional
+        EMG channels in the order wanted, by name or by number from 0. By default all; for GRABMyo records the 16 that
+        `WfdbReader` names.
+
+    Returns
+    -------
+    Session
+        Lazy: samples are read when asked for.
+
+    Raises
+    ------
+    SessionFormatError : no such file, an unknown format, or a damaged file.
+    DataError : the numbers cannot be what they should be.
+    ConfigError : an option does not fit the source.
+    MissingExtraError : the format needs a library that is not installed.
+    """
+    if isinstance(source, Session):
+        _refuse(source.name, rate_hz=rate_hz, channels=channels)
+        return source
+    if is_mne_raw(source):
+        _refuse("an MNE Raw", rate_hz=rate_hz)
+        return Session(MneReader(source, channels))
+    try:
+        path = Path(source)
+        kind = _format_of(path)
+    except (TypeError, ValueError, OSError) as error:
+        raise SessionFormatError(
+            f"{source!a}: expected the path of a recording, an MNE Raw or a Session: {error}"
+        ) from None
+    if not kind.takes_rate:
+        _refuse(f"{path}: a {kind.name} file, which states its own rate,", rate_hz=rate_hz)
+    return Session(kind.open(path, rate_hz, channels), path)
+
+
+def _refuse(what: str, **options: object) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise ConfigError(f"{what} takes no {name}; leave it out")
+
+
+def _format_of(path: Path) -> FileFormat:
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        raise SessionFormatError(
+            f"{path}: is a folder, expected one recording; emgpose check and evaluate take folders"
+        )
+    if not path.exists():
+        # A WFDB record may be named without an ending.
+        if path.with_name(f"{path.name}.hea").is_file():
+            return _named("WFDB")
+        raise SessionFormatError(f"{path}: no such file")
+    if not path.is_file():
+        raise SessionFormatError(f"{path}: expected a regular file, got a device, pipe or socket")
+    with path.open("rb") as file:
+        start = file.read(8)
+    for kind in FORMATS:
+        if (kind.magic and start.startswith(kind.magic)) or suffix in kind.suffixes:
+            return kind
+    known = ", ".join(f"{kind.name} ({' '.join(kind.suffixes)})" for kind in FORMATS)
+    raise SessionFormatError(f"{path}: its format is not known; readable are {known}, and an MNE Raw")
+
+
+def _named(name: str) -> FileFormat:
+    return next(kind for kind in FORMATS if kind.name == name)

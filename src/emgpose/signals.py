@@ -1,0 +1,424 @@
+"""Causal filters with carried state, resampling and noise floors: what turns raw EMG into what the models expect.
+
+`Preprocessor` carries out a `Preprocessing` on chunks of any length; chunked and whole give the same samples.
+Arrays are (time, channel).
+
+Start of a recording: every filter starts at rest on the first sample's value, so a constant offset gives no transient.
+The resampler holds the first and the last sample beyond the ends.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from emgpose.errors import ConfigError, DataError, ShapeError
+from emgpose.preprocessing import (
+    EMG2POSE_PREPROCESSING,
+    STEPS,
+    Bandpass,
+    Highpass,
+    Notch,
+    Preprocessing,
+    Resample,
+    Scale,
+    Step,
+    missing_steps,
+)
+from emgpose.resampling import Resampler, ratio_of_rates, resampled_length
+
+__all__ = [
+    "EMG2POSE_PREPROCESSING",
+    "STEPS",
+    "Bandpass",
+    "Highpass",
+    "NoiseFloor",
+    "Notch",
+    "Preprocessing",
+    "Preprocessor",
+    "Resample",
+    "Scale",
+    "Step",
+    "estimate_noise_floor",
+    "measure_noise_floor",
+    "missing_steps",
+    "resample",
+    "resampled_length",
+]
+
+Signal = NDArray[np.float64]
+
+# Below this share of the sample rate, order 16 in float64 loses more than seven digits.
+_LOWEST_EDGE: Final = 1e-5
+
+NOISE_FLOOR_WINDOW_S: Final = 0.25
+NOISE_FLOOR_PERCENTILE: Final = 5.0
+
+
+class _Stage(Protocol):
+    """One step at work: carried state, samples in, samples out."""
+
+    look_ahead_samples: int
+
+    def process(self, chunk: Signal) -> Signal: ...
+
+    def flush(self) -> Signal: ...
+
+
+class _SosFilter:
+    """Second-order sections with carried state."""
+
+    look_ahead_samples = 0
+
+    def __init__(self, sections: Signal, n_channels: int) -> None:
+        self._sections = sections
+        self._state: Signal | None = None
+        self._nothing = np.empty((0, n_channels))
+
+    def process(self, chunk: Signal) -> Signal:
+        from scipy.signal import sosfilt, sosfilt_zi
+
+        if not len(chunk):
+            return chunk
+        if self._state is None:
+            self._state = sosfilt_zi(self._sections)[:, :, None] * chunk[0]
+        filtered, self._state = sosfilt(self._sections, chunk, axis=0, zi=self._state)
+        return filtered
+
+    def flush(self) -> Signal:
+        return self._nothing
+
+
+class _Scaler:
+    """Division by one number per channel."""
+
+    look_ahead_samples = 0
+
+    def __init__(self, noise_floor: Signal) -> None:
+        self._noise_floor = noise_floor
+
+    def process(self, chunk: Signal) -> Signal:
+        return chunk / self._noise_floor
+
+    def flush(self) -> Signal:
+        return np.empty((0, len(self._noise_floor)))
+
+
+def _sections(step: Bandpass | Highpass | Notch, rate_hz: float) -> Signal:
+    """Design the filter of a step as second-order sections."""
+    from scipy.signal import butter, iirnotch, tf2sos
+
+    edges_hz = [getattr(step, key) for key in ("low_hz", "high_hz", "cutoff_hz", "frequency_hz") if hasattr(step, key)]
+    lowest_hz, highest_hz = min(edges_hz), max(edges_hz)
+    if lowest_hz < _LOWEST_EDGE * rate_hz:
+        raise ConfigError(
+            f"{step} needs an edge of at least {_LOWEST_EDGE * rate_hz:g} Hz to be computed well at {rate_hz:g} Hz"
+        )
+    if highest_hz >= rate_hz / 2:
+        raise ConfigError(
+            f"{step} needs a sample rate above {2 * highest_hz:g} Hz, the signal has {rate_hz:g} Hz; resample it first "
+            "(a Resample step before this one) or lower the edge"
+        )
+    if isinstance(step, Notch):
+        sections = tf2sos(*iirnotch(step.frequency_hz, step.q, fs=rate_hz))
+    elif isinstance(step, Bandpass):
+        sections = butter(step.order, (step.low_hz, step.high_hz), "bandpass", fs=rate_hz, output="sos")
+    else:
+        sections = butter(step.order, step.cutoff_hz, "highpass", fs=rate_hz, output="sos")
+    # A pole this close to the circle rings for a billion samples.
+    poles = np.abs(np.concatenate([np.roots(section[3:]) for section in sections]))
+    if poles.max() >= 1 - 1e-9:
+        raise ConfigError(f"{step} cannot be computed stably at {rate_hz:g} Hz; use a lower q or wider edges")
+    return sections
+
+
+def _checked_floor(noise_floor: ArrayLike | None, n_channels: int) -> Signal:
+    if noise_floor is None:
+        raise ConfigError(
+            "scaling to the noise floor needs noise_floor, one number per channel; measure it with measure_noise_floor "
+            "or estimate it with estimate_noise_floor"
+        )
+    try:
+        floor = np.asarray(noise_floor, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ConfigError(f"noise_floor must hold {n_channels} numbers, got {noise_floor!r}") from None
+    if floor.shape != (n_channels,):
+        raise ShapeError(f"noise_floor must have shape (channel={n_channels},), got {floor.shape}")
+    bad = np.flatnonzero(~(np.isfinite(floor) & (floor > 0)))
+    if len(bad):
+        raise DataError(
+            f"the noise floor of channel(s) {', '.join(map(str, bad))} is {floor[bad[0]]:g}, it must be positive; the "
+            "channel is dead there: leave it out, or give noise_floor"
+        )
+    return floor
+
+
+class Preprocessor:
+    """Carry out preprocessing steps on chunks of a signal, with the state carried between chunks.
+
+    All filters are causal; only resampling looks ahead (`delay_samples`). Copy with `copy.deepcopy`, or pickle.
+
+    Parameters
+    ----------
+    steps : Preprocessing, or a sequence of steps
+    sample_rate_hz : float
+        Rate of the chunks that come in.
+    n_channels : int
+    noise_floor : array, shape (channel,), optional
+        Standard deviation of each channel at rest, in the unit that the signal has when the Scale step meets it.
+
+    Attributes
+    ----------
+    output_rate_hz : float
+    delay_samples : int
+        Input samples that must have arrived after an output sample's own time; 0 without resampling.
+
+    Raises
+    ------
+    ConfigError : an edge lies above half the sample rate, rates that cannot be matched, scaling without noise_floor.
+    DataError : a noise floor that is not positive.
+    """
+
+    def __init__(
+        self,
+        steps: Preprocessing | Iterable[Step],
+        sample_rate_hz: float,
+        n_channels: int,
+        noise_floor: ArrayLike | None = None,
+    ) -> None:
+        if n_channels < 1:
+            raise ShapeError(f"a signal needs at least one channel, got {n_channels}")
+        self.sample_rate_hz = self.output_rate_hz = float(sample_rate_hz)
+        self.n_channels = n_channels
+        self._n_in = 0
+        self._flushed = False
+        self._stages: list[_Stage] = []
+        delay_s = 0.0
+        for step in steps if isinstance(steps, Preprocessing) else Preprocessing(tuple(steps)):
+            stage: _Stage
+            if isinstance(step, Resample):
+                if math.isclose(step.rate_hz, self.output_rate_hz, rel_tol=1e-9):
+                    continue
+                stage = Resampler(self.output_rate_hz, step.rate_hz, n_channels)
+                delay_s += stage.look_ahead_samples / self.output_rate_hz
+                self.output_rate_hz = float(step.rate_hz)
+            elif isinstance(step, Scale):
+                stage = _Scaler(_checked_floor(noise_floor, n_channels))
+            else:
+                stage = _SosFilter(_sections(step, self.output_rate_hz), n_channels)
+            self._stages.append(stage)
+        self.delay_samples = math.ceil(delay_s * self.sample_rate_hz - 1e-9)
+
+    def process(self, chunk: ArrayLike) -> NDArray[np.float32]:
+        """Take the next samples and give those that are complete.
+
+        Parameters
+        ----------
+        chunk : array, shape (time, channel)
+            Any number of samples, even zero.
+
+        Returns
+        -------
+        ndarray of float32, shape (time', channel)
+
+        Raises
+        ------
+        ShapeError : not (time, channel).
+        DataError : a value is NaN or Inf (it would spoil every later sample) or becomes too large for float32, or the
+            end was declared by `flush`.
+        """
+        if self._flushed:
+            raise DataError("this Preprocessor was flushed, its signal has ended; start a new one for a new signal")
+        samples = _checked_signal(chunk, self.n_channels, first_sample=self._n_in)
+        self._n_in += len(samples)
+        for stage in self._stages:
+            samples = stage.process(samples)
+        return self._as_float32(samples)
+
+    def flush(self) -> NDArray[np.float32]:
+        """Declare the end and give the last samples, shape (time', channel): what resampling still held back."""
+        samples = np.empty((0, self.n_channels))
+        if not self._flushed:
+            for stage in self._stages:
+                samples = np.concatenate([stage.process(samples), stage.flush()])
+        self._flushed = True
+        return self._as_float32(samples)
+
+    def _as_float32(self, samples: Signal) -> NDArray[np.float32]:
+        with np.errstate(over="ignore"):
+            result = samples.astype(np.float32)
+        if not np.isfinite(result).all():
+            raise DataError(
+                f"the EMG before sample {self._n_in} is too large for float32 once filtered and scaled; look for a "
+                "broken sample, or a noise floor in another unit"
+            )
+        return result
+
+
+def _checked_signal(chunk: ArrayLike, n_channels: int | None, first_sample: int = 0) -> Signal:
+    try:
+        samples = np.asarray(chunk, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ShapeError("a signal must be an array of numbers, shape (time, channel)") from None
+    if samples.ndim != 2 or (n_channels is not None and samples.shape[1] != n_channels):
+        channels = "channel" if n_channels is None else f"channel={n_channels}"
+        raise ShapeError(f"a signal must have shape (time, {channels}), got {samples.shape}")
+    finite = np.isfinite(samples)
+    if not finite.all():
+        sample, channel = np.argwhere(~finite)[0]
+        raise DataError(
+            f"EMG channel {channel} is {samples[sample, channel]} at sample {first_sample + sample}; a filter would "
+            "spread it over every later sample: repair or leave out the channel"
+        )
+    return samples
+
+
+def resample(signal: ArrayLike, from_hz: float, to_hz: float) -> NDArray[np.float32]:
+    """Resample a whole signal, as the Resample step does chunk by chunk.
+
+    Parameters
+    ----------
+    signal : array, shape (time, channel) or (time,)
+    from_hz, to_hz : float
+
+    Returns
+    -------
+    ndarray of float32, shape (ceil(time * to_hz / from_hz), channel) or without the channel axis as given
+
+    Raises
+    ------
+    ConfigError : a rate is not positive, or the rates have no usable ratio.
+    ShapeError : another number of axes.
+    DataError : a value is NaN or Inf.
+    """
+    samples = np.asarray(signal)
+    columns = samples[:, None] if samples.ndim == 1 else samples
+    if columns.ndim != 2:
+        raise ShapeError(f"a signal must have shape (time, channel) or (time,), got {samples.shape}")
+    ratio_of_rates(from_hz, to_hz)
+    preprocessor = Preprocessor((Resample(float(to_hz)),), from_hz, columns.shape[1])
+    resampled = np.concatenate([preprocessor.process(columns), preprocessor.flush()])
+    return resampled[:, 0] if samples.ndim == 1 else resampled
+
+
+def measure_noise_floor(rest_emg: NDArray[np.floating[Any]] | Iterable[ArrayLike]) -> Signal:
+    """Measure the noise floor in a span of rest.
+
+    Parameters
+    ----------
+    rest_emg : array, shape (time, channel), or an iterable of such arrays
+        EMG of a relaxed hand, filtered as it will be when it is scaled.
+
+    Returns
+    -------
+    ndarray, shape (channel,)
+        Standard deviation over the span.
+
+    Raises
+    ------
+    DataError : fewer than two samples, or a value that is NaN or Inf.
+    """
+    n_samples = 0
+    origin = total = squares = np.zeros(1)
+    for chunk in (rest_emg,) if isinstance(rest_emg, np.ndarray) else rest_emg:
+        samples = _checked_signal(chunk, None, first_sample=n_samples)
+        if not n_samples and len(samples):
+            origin = samples.mean(axis=0)  # sums about a value near the mean lose no digits
+        n_samples += len(samples)
+        total = total + (samples - origin).sum(axis=0)
+        squares = squares + ((samples - origin) ** 2).sum(axis=0)
+    if n_samples < 2:
+        raise DataError(f"a noise floor needs a span of rest, got {n_samples} samples; give 0.25 s or more")
+    return np.sqrt(np.maximum(squares / n_samples - (total / n_samples) ** 2, 0))
+
+
+class NoiseFloor:
+    """Estimate the noise floor as the 5th percentile of the RMS over 0.25 s, in constant memory.
+
+    The windows' values are counted in bins 0.1 % wide, so any length takes the same memory and the result is within
+    0.05 % of the percentile. The signal must have been high-passed: an offset counts as noise.
+
+    Parameters
+    ----------
+    n_channels : int
+    sample_rate_hz : float
+    """
+
+    _BIN: Final = 1e-3
+    # Natural logarithms from 1e-15 (below any converter's last bit in volts) to 1e15.
+    _LOWEST: Final = -15 * math.log(10)
+    _N_BINS: Final = math.ceil(30 * math.log(10) / 1e-3)
+
+    def __init__(self, n_channels: int, sample_rate_hz: float) -> None:
+        self._window_samples = max(1, round(NOISE_FLOOR_WINDOW_S * sample_rate_hz))
+        self._rest = np.empty((0, n_channels))
+        # Bin 0 counts windows that hold nothing but zeros.
+        self._counts = np.zeros((self._N_BINS + 1, n_channels), dtype=np.int64)
+        self.n_windows = 0
+
+    def update(self, emg: ArrayLike) -> None:
+        """Take the next samples, shape (time, channel)."""
+        samples = np.concatenate([self._rest, np.asarray(emg, dtype=np.float64)])
+        n_windows = len(samples) // self._window_samples
+        used = n_windows * self._window_samples
+        self._rest = samples[used:].copy()
+        windows = samples[:used].reshape(n_windows, self._window_samples, samples.shape[1])
+        rms = np.sqrt(np.mean(windows**2, axis=1))
+        bins = (np.log(np.maximum(rms, 1e-300)) - self._LOWEST) // self._BIN + 1
+        bins = np.clip(bins, 0, self._N_BINS).astype(np.int64)
+        np.add.at(self._counts, (bins, np.broadcast_to(np.arange(samples.shape[1]), bins.shape)), 1)
+        self.n_windows += n_windows
+
+    def estimate(self) -> Signal:
+        """Give the estimate so far, shape (channel,).
+
+        Raises
+        ------
+        DataError : less than one window of 0.25 s has come.
+        """
+        if not self.n_windows:
+            raise DataError(
+                f"a noise floor estimate needs {NOISE_FLOOR_WINDOW_S} s of EMG ({self._window_samples} samples), got "
+                f"{len(self._rest)} samples; give noise_floor instead"
+            )
+        rank = NOISE_FLOOR_PERCENTILE / 100 * (self.n_windows - 1)
+        below, above = self._value_of(math.floor(rank)), self._value_of(math.ceil(rank))
+        return below + (rank - math.floor(rank)) * (above - below)
+
+    def _value_of(self, rank: int) -> Signal:
+        """The value in each channel that `rank` windows lie below, at its bin's centre."""
+        bins = (np.cumsum(self._counts, axis=0) > rank).argmax(axis=0)
+        return np.where(bins == 0, 0.0, np.exp(self._LOWEST + (bins - 0.5) * self._BIN))
+
+
+def estimate_noise_floor(chunks: Iterable[ArrayLike], sample_rate_hz: float) -> Signal:
+    """Estimate each channel's noise floor from ordinary EMG: the 5th percentile of its RMS over 0.25 s.
+
+    An estimate, to be labelled as one: without a moment of rest in the recording it lies too high.
+
+    Parameters
+    ----------
+    chunks : iterable of arrays, shape (time, channel)
+        Consecutive pieces of one high-passed recording, of any lengths.
+    sample_rate_hz : float
+
+    Returns
+    -------
+    ndarray, shape (channel,)
+
+    Raises
+    ------
+    DataError : less than 0.25 s in all, or a value that is NaN or Inf.
+    """
+    floor: NoiseFloor | None = None
+    n_samples = 0
+    for chunk in chunks:
+        samples = _checked_signal(chunk, None, first_sample=n_samples)
+        floor = floor or NoiseFloor(samples.shape[1], sample_rate_hz)
+        floor.update(samples)
+        n_samples += len(samples)
+    if floor is None:
+        raise DataError("a noise floor estimate needs EMG, got no samples")
+    return floor.estimate()

@@ -1,0 +1,332 @@
+"""Windows of recordings: where they start, and a torch data set over them.
+
+Recordings lie at rest as (time, channel); models take (channel, time). `window_tensors` is the one place that
+turns them.
+
+Window rules as in benchmark.md section 3, exact to the sample; docs/decisions/004-two-lost-samples.md says why a run of
+valid samples gives up its last two.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from emgpose.errors import ConfigError, DataError
+from emgpose.recording import Session, open_session
+from emgpose.recording.session import CHUNK_SAMPLES, SessionSlice
+
+# The published loader ends a block this many samples before the end of its run of valid samples.
+LOST_SAMPLES: Final = 2
+
+Range = tuple[int, int]
+
+
+def window_blocks(n_samples: int, window: int, valid_runs: Iterable[Range] | None = None) -> list[Range]:
+    """Blocks of samples that windows may be cut from.
+
+    Parameters
+    ----------
+    n_samples : int
+        Length of the recording.
+    window : int
+        Samples of a window.
+    valid_runs : iterable of (start, stop), optional
+        Half-open runs of samples with a valid label. Without them the whole recording is one block.
+
+    Returns
+    -------
+    list of (start, stop)
+        Half-open. With `valid_runs`, each run that is at least one sample longer than the window gives a block that
+        ends two samples before the run does.
+
+    Source: benchmark.md section 3.
+    """
+    if valid_runs is None:
+        return [(0, n_samples)]
+    return [(start, stop - LOST_SAMPLES) for start, stop in valid_runs if stop - 1 - start >= window]
+
+
+def window_starts(
+    n_samples: int, window: int, stride: int | None = None, valid_runs: Iterable[Range] | None = None
+) -> NDArray[np.int64]:
+    """First sample of each window of a recording.
+
+    Parameters
+    ----------
+    n_samples : int
+        Length of the recording.
+    window : int
+        Samples of a window.
+    stride : int, optional
+        Samples between starts; the window's length by default.
+    valid_runs : iterable of (start, stop), optional
+        Runs of valid samples; windows with an invalid label are then skipped.
+
+    Returns
+    -------
+    int64 array, shape (window,)
+    """
+    starts, _ = _starts_and_room(n_samples, window, window if stride is None else stride, valid_runs)
+    return starts
+
+
+def _require_sizes(window: int, stride: int) -> None:
+    if window < 1 or stride < 1:
+        raise ConfigError(f"windows need a length and a stride of at least 1 sample, got {window} and {stride}")
+
+
+def _starts_and_room(
+    n_samples: int, window: int, stride: int, valid_runs: Iterable[Range] | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Window starts, and how far jitter may move each of them (exclusive; 0 and 1 mean not at all)."""
+    _require_sizes(window, stride)
+    starts: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
+    rooms = list(starts)
+    for block_start, block_stop in window_blocks(n_samples, window, valid_runs):
+        block = np.arange(block_start, block_stop - window + 1, stride, dtype=np.int64)
+        starts.append(block)
+        rooms.append(np.clip(block_stop - (block + window), 0, stride))
+    return np.concatenate(starts), np.concatenate(rooms)
+
+
+def read_windows(
+    session: Session,
+    window: int,
+    stride: int | None = None,
+    *,
+    chunk_samples: int = CHUNK_SAMPLES,
+    on_chunk: Callable[[SessionSlice], None] | None = None,
+) -> Iterator[SessionSlice]:
+    """Read the windows of a recording in one pass, those with an invalid label skipped.
+
+    The windows are those of `window_starts` with the session's valid runs, but every sample is read once, in order, and
+    memory does not grow with the recording.
+
+    Parameters
+    ----------
+    session : Session
+    window : int
+        Samples of a window.
+    stride : int, optional
+        Samples between starts; the window's length by default.
+    chunk_samples : int
+        Samples read at a time.
+    on_chunk : callable, optional
+        Sees every chunk as it is read.
+
+    Yields
+    ------
+    SessionSlice
+        `window` samples long.
+
+    Raises
+    ------
+    ConfigError : the window or the stride is shorter than a sample.
+    DataError : the file cannot be read.
+    """
+    step = window if stride is None else stride
+    _require_sizes(window, step)
+    held: SessionSlice | None = None
+    next_start, run_is_open = 0, False
+    for chunk in session.chunks(chunk_samples):
+        if on_chunk is not None:
+            on_chunk(chunk)
+        held = chunk if held is None else _joined(held, chunk)
+        for run_start, run_stop in _runs(held):
+            # A run that began in an earlier chunk goes on counting from its own beginning.
+            if not (run_is_open and run_start == held.start):
+                next_start = run_start
+            while next_start + window <= run_stop - LOST_SAMPLES:
+                yield _part(held, next_start, next_start + window)
+                next_start += step
+        run_is_open = bool(held.valid[-1])
+        held = _part(held, min(next_start, held.stop) if run_is_open else held.stop, held.stop)
+
+
+def _runs(samples: SessionSlice) -> list[Range]:
+    """Runs of valid samples of a slice, in samples of the recording."""
+    edges = samples.start + np.flatnonzero(np.diff(samples.valid, prepend=False, append=False))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _joined(first: SessionSlice, second: SessionSlice) -> SessionSlice:
+    return SessionSlice(
+        first.start,
+        np.concatenate([first.emg, second.emg]),
+        np.concatenate([first.joint_angles, second.joint_angles]),
+        np.concatenate([first.valid, second.valid]),
+    )
+
+
+def _part(samples: SessionSlice, start: int, stop: int) -> SessionSlice:
+    inside = slice(start - samples.start, stop - samples.start)
+    return SessionSlice(start, samples.emg[inside], samples.joint_angles[inside], samples.valid[inside])
+
+
+@dataclass(frozen=True)
+class WindowIndex:
+    """Every window of a list of recordings, as arrays with one entry per window.
+
+    Parameters
+    ----------
+    paths : tuple of Path
+        The recordings.
+    window : int
+        Samples of a window.
+    session : int64 array, shape (window,)
+        Which of `paths` a window lies in.
+    start : int64 array, shape (window,)
+        Its first sample, without jitter.
+    room : int64 array, shape (window,)
+        Jitter adds an integer in [0, room).
+    """
+
+    paths: tuple[Path, ...]
+    window: int
+    session: NDArray[np.int64]
+    start: NDArray[np.int64]
+    room: NDArray[np.int64]
+
+    @classmethod
+    def of_sessions(
+        cls, sessions: Sequence[Session], window: int, *, stride: int | None = None, skip_invalid: bool = True
+    ) -> "WindowIndex":
+        """Index the windows of open sessions, in their order.
+
+        Raises
+        ------
+        DataError : a session did not come from a file, so a data set could not open it again.
+        """
+        starts, rooms, owners, paths = [], [], [], []
+        for number, session in enumerate(sessions):
+            if session.path is None:
+                raise DataError(
+                    f"session {session.name}: a window index needs sessions that come from files, this one has no "
+                    "path; write it with emgpose.recording.write_emg2pose_hdf5 first"
+                )
+            runs = session.valid_runs() if skip_invalid else None
+            start, room = _starts_and_room(session.n_samples, window, window if stride is None else stride, runs)
+            starts.append(start)
+            rooms.append(room)
+            owners.append(np.full(len(start), number, dtype=np.int64))
+            paths.append(Path(session.path))
+        empty = [np.empty(0, dtype=np.int64)]
+        return cls(
+            tuple(paths),
+            window,
+            np.concatenate(empty + owners),
+            np.concatenate(empty + starts),
+            np.concatenate(empty + rooms),
+        )
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def jittered_start(self, window: int, seed: int, epoch: int) -> int:
+        """First sample of a window with the jitter that this seed and epoch give it."""
+        room = int(self.room[window])
+        if room <= 1:
+            return int(self.start[window])
+        return int(self.start[window] + np.random.default_rng([seed, epoch, window]).integers(room))
+
+
+def window_tensors(samples: SessionSlice) -> dict[str, torch.Tensor]:
+    """Turn a slice of a recording into what models take.
+
+    Returns
+    -------
+    dict with emg (channel, time), joint_angles (joint=20, time) [rad] and valid (time,)
+        Angles of invalid samples that are not finite become 0, so that masked sums stay finite.
+    """
+    angles = np.where(np.isfinite(samples.joint_angles), samples.joint_angles, np.float32(0))
+    return {
+        "emg": torch.from_numpy(np.ascontiguousarray(samples.emg.T, dtype=np.float32)),
+        "joint_angles": torch.from_numpy(np.ascontiguousarray(angles.T, dtype=np.float32)),
+        "valid": torch.from_numpy(np.ascontiguousarray(samples.valid, dtype=bool)),
+    }
+
+
+class WindowDataset(Dataset[dict[str, torch.Tensor]]):
+    """Windows as tensors, read from their files when asked for.
+
+    Files are opened at first use and the least recently used are closed, so a worker holds at most `max_open` handles.
+    Pickling (to a worker) drops them. Jitter depends on (seed, epoch, window) alone, never on a worker's state.
+
+    Parameters
+    ----------
+    index : WindowIndex
+    open_path : callable, optional
+        Opens one path; `emgpose.open_session` by default. Give one that also prepares the session for a model.
+    jitter : bool
+        Move each window by a random number of samples at every epoch.
+    seed : int
+    max_open : int
+        Sessions held open at once.
+    """
+
+    def __init__(
+        self,
+        index: WindowIndex,
+        *,
+        open_path: Callable[[Path], Session] = open_session,
+        jitter: bool = False,
+        seed: int = 0,
+        max_open: int = 8,
+    ) -> None:
+        if max_open < 1:
+            raise ConfigError(f"a window data set needs max_open of at least 1, got {max_open}")
+        self.index = index
+        self.jitter = jitter
+        self.seed = seed
+        self._open_path = open_path
+        self._max_open = max_open
+        self._open: OrderedDict[int, Session] = OrderedDict()
+        # In shared memory, so that workers that outlive an epoch see the next one.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the jitter of this epoch from now on, in worker processes too."""
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, window: int) -> dict[str, torch.Tensor]:
+        """Read one window.
+
+        Returns
+        -------
+        dict with emg (channel, time), joint_angles (joint=20, time) [rad], valid (time,), window () and start ()
+        """
+        if not 0 <= window < len(self.index):
+            raise IndexError(f"window {window} of {len(self.index)}")
+        start = int(self.index.start[window])
+        if self.jitter:
+            start = self.index.jittered_start(window, self.seed, int(self._epoch))
+        session = self._session(int(self.index.session[window]))
+        tensors = window_tensors(session.read(start, start + self.index.window))
+        return tensors | {"window": torch.tensor(window), "start": torch.tensor(start)}
+
+    def close(self) -> None:
+        """Close every session that is open."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def _session(self, number: int) -> Session:
+        if number in self._open:
+            self._open.move_to_end(number)
+            return self._open[number]
+        if len(self._open) >= self._max_open:
+            self._open.popitem(last=False)[1].close()
+        self._open[number] = self._open_path(self.index.paths[number])
+        return self._open[number]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_open": OrderedDict()}

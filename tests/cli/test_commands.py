@@ -1,0 +1,207 @@
+"""Every command end to end: what it prints, what it writes, and how it exits."""
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from emgpose.checkpoints import save_model
+from emgpose.cli import main
+from generated import break_dataset, generate_dataset, generate_session
+from small_models import small_model
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line in this process; gives (exit code, stdout, stderr)."""
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["emgpose", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return int(exit_.value.code or 0), captured.out, captured.err
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "tracking"
+    save_model(small_model(), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recordings") / "a.hdf5"
+    generate_session(path, seconds=9.0, invalid_share=0.0)
+    return path
+
+
+@pytest.fixture(scope="module")
+def broken_dataset(tmp_path_factory):
+    root = tmp_path_factory.mktemp("dataset")
+    rows = generate_dataset(root)
+    assert len(rows) == 30
+    return root, break_dataset(root)
+
+
+def test_predict_writes_angles_and_a_page_and_says_what_it_did(run, model, recording, tmp_path):
+    code, out, err = run(
+        "predict", recording, "--checkpoint", model, "--out", tmp_path / "a.csv", "--html", tmp_path / "a.html"
+    )
+    assert code == 0
+    assert "mode stream, causal" in out
+    assert "recorded at sample" in out
+    assert "untrained" in err
+    assert (tmp_path / "a.csv").read_text().startswith("sample,time_s,THUMB_CMC_FE")
+    assert "untrained" in (tmp_path / "a.html").read_text()
+
+
+def test_predict_json_is_one_document_on_stdout(run, model, recording, tmp_path):
+    code, out, _ = run("predict", recording, "--checkpoint", model, "--out", tmp_path / "a.npz", "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["rate_hz"] == 2000
+    assert report["n_rows"] == 18000 - report["first_sample"]
+    assert report["mae_rad"] > 0
+
+
+def test_a_raw_recording_is_prepared_and_the_output_says_how(run, model, tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "raw.npz", emg=rng.standard_normal((10_240, 16)).astype(np.float32) * 5, sample_rate_hz=2048.0)
+    code, out, _ = run("predict", tmp_path / "raw.npz", "--checkpoint", model, "--out", tmp_path / "a.csv")
+    assert code == 0
+    assert "resample to 2000 Hz" in out
+    assert "estimate" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--mode", "published", "--rate", "300"), "divides 2000 Hz"),
+        (("--initial-pose", "nowhere.json"), "no such file"),
+        (("--channels", "emg0,emg1"), "16 EMG channels"),
+        (("--channels", "emg0,,"), "separated by commas"),
+        (("--noise-floor", "quiet"), "numbers separated by commas"),
+        (("--html-span", "-1", "--html", "x.html"), "positive number of seconds"),
+        (("--hand", "nowhere.json"), "nowhere.json"),
+    ],
+)
+def test_a_wrong_option_ends_in_one_message_and_no_file(run, model, recording, tmp_path, arguments, message):
+    code, out, err = run("predict", recording, "--checkpoint", model, "--out", tmp_path / "a.csv", *arguments)
+    assert code == 1
+    assert message in " ".join(err.split())
+    assert out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_usage_errors_exit_2(run, recording):
+    assert run("predict", recording)[0] == 2
+    assert run("predict", recording, "--nonsense")[0] == 2
+    assert run("unknown")[0] == 2
+
+
+def test_ctrl_c_exits_130_and_leaves_nothing(run, model, recording, tmp_path, monkeypatch):
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("emgpose.prediction.run._require_finite", interrupt)
+    code, _, err = run("predict", recording, "--checkpoint", model, "--out", tmp_path / "a.csv")
+    assert code == 130
+    assert "interrupted" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_names_all_four_faults_of_the_broken_data_set(run, broken_dataset):
+    root, broken = broken_dataset
+    code, out, _ = run("check", root)
+    assert code == 1
+    lines = [line for line in out.splitlines() if line.startswith("  error")]
+    assert len(lines) == 4
+    for fault, name in [
+        ("truncated", broken.truncated),
+        ("nan_channel", broken.nan_channel),
+        ("rate", broken.rate_200_hz),
+        ("missing_file", broken.missing),
+    ]:
+        assert any(line.startswith(f"  error {fault}: ") and name in line for line in lines)
+
+
+def test_check_json_holds_every_session(run, broken_dataset):
+    root, _ = broken_dataset
+    code, out, _ = run("check", root, "--json")
+    report = json.loads(out)["reports"][0]
+    assert code == 1
+    assert len(report["sessions"]) == 30
+    assert sum(bool(session["findings"]) for session in report["sessions"]) == 4
+
+
+def test_check_of_a_good_file_exits_0(run, recording):
+    code, out, _ = run("check", recording)
+    assert code == 0
+    assert ": ok (" in out
+
+
+def test_evaluate_scores_the_rest_and_says_what_it_left_out(run, model, broken_dataset, tmp_path):
+    root, broken = broken_dataset
+    code, out, err = run("evaluate", "--data", root, "--checkpoint", model, "--out", tmp_path)
+    assert code == 1
+    for name in (broken.truncated, broken.nan_channel, broken.rate_200_hz, broken.missing):
+        assert name in err
+    assert "12 of 16 recordings" in out
+    with (tmp_path / "summary.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["condition", "metric", "reduction", "mean", "sd", "n_users", "n_windows"]
+    assert {row["condition"] for row in rows} == {"user", "stage", "user_stage", "all"}
+    document = json.loads((tmp_path / "run.json").read_text())
+    assert len(document["left_out"]) == 4
+    assert document["command"][1] == "evaluate"
+
+
+def test_evaluate_by_columns_groups_by_them(run, model, broken_dataset, tmp_path):
+    root, _ = broken_dataset
+    run("evaluate", "--data", root, "--checkpoint", model, "--out", tmp_path, "--by", "side", "--mode", "stream")
+    with (tmp_path / "summary.csv").open() as file:
+        assert {row["condition"] for row in csv.DictReader(file)} >= {"left", "right"}
+    with (tmp_path / "windows.csv").open() as file:
+        assert {row["mode"] for row in csv.DictReader(file)} == {"stream"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--device", "cuda:7"), "--device cuda:7"),
+        (("--split", "tset"), "tset"),
+        (("--by", "sied"), "sied"),
+        (("--where", "__import__('os').system('true')"), "not a supported function"),
+    ],
+)
+def test_evaluate_refuses_a_wrong_option_in_one_message(run, model, broken_dataset, tmp_path, arguments, message):
+    root, _ = broken_dataset
+    code, _, err = run("evaluate", "--data", root, "--checkpoint", model, "--out", tmp_path / "out", *arguments)
+    assert code == 1
+    assert message in err
+
+
+def test_info_tells_recording_checkpoint_and_installation_apart(run, model, recording):
+    assert json.loads(run("info", recording, "--json")[1])["samples"] == 18_000
+    assert json.loads(run("info", model, "--json")[1])["experiment"] == "tracking_vemg2pose"
+    assert "torch" in json.loads(run("info", "--json")[1])["libraries"]
+
+
+def test_info_of_nothing_is_one_error(run, tmp_path):
+    code, _, err = run("info", tmp_path / "none.hdf5")
+    assert code == 1
+    assert "none.hdf5" in err
+
+
+def test_models_lists_parameters_and_causality(run):
+    listed = {row["name"]: row for row in json.loads(run("models", "--json")[1])}
+    assert listed["tracking_vemg2pose"]["n_parameters"] == 5_970_068
+    assert listed["tracking_vemg2pose"]["causal"] == {"published": False, "stream": True}
+    assert listed["regression_neuropose"]["modes"] == ["published"]

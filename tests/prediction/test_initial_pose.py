@@ -1,0 +1,80 @@
+"""Where a rollout starts, and what is said about it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from emgpose.errors import ConfigError, DataError
+from emgpose.hand import JOINTS
+from emgpose.prediction import choose_initial_pose
+from emgpose.recording import open_session
+from generated import generate_session
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recording") / "a.hdf5"
+    generate_session(path, seconds=4.0, invalid_share=0.2)
+    with open_session(path) as opened:
+        yield opened
+
+
+def choose(session, choice, *, task="tracking", left_context=4000):
+    return choose_initial_pose(choice, session, task=task, left_context=left_context)
+
+
+def test_the_recorded_pose_is_the_label_at_left_context(session):
+    pose = choose(session, "recorded")
+    np.testing.assert_array_equal(pose.joint_angles, session.joint_angles(4000, 4001)[0])
+    assert pose.source == "recorded at sample 4000"
+
+
+def test_an_invalid_label_falls_back_to_rest_and_says_so(session):
+    invalid = int(np.flatnonzero(~session.valid())[0])
+    pose = choose(session, None, left_context=invalid)
+    assert not pose.joint_angles.any()
+    assert f"sample {invalid} is not valid" in pose.source
+
+
+def test_regression_starts_at_rest_and_refuses_to_be_told(session):
+    assert not choose(session, None, task="regression").joint_angles.any()
+    with pytest.raises(ConfigError, match="regression"):
+        choose(session, "recorded", task="regression")
+
+
+@pytest.mark.parametrize("kind", ["list", "object", "csv", "npz"])
+def test_every_pose_file_gives_its_angles(session, tmp_path, kind):
+    angles = np.linspace(-0.5, 1.4, 20).astype(np.float32)
+    path = tmp_path / f"pose.{'json' if kind in ('list', 'object') else kind}"
+    if kind == "npz":
+        np.savez(path, joint_angles=angles)
+    elif kind == "csv":
+        path.write_text(",".join(JOINTS) + "\n" + ",".join(f"{angle:.9g}" for angle in angles) + "\n")
+    else:
+        values = angles.tolist()
+        path.write_text(json.dumps(values if kind == "list" else dict(zip(JOINTS, values, strict=True))))
+    pose = choose(session, str(path))
+    np.testing.assert_allclose(pose.joint_angles, angles, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[1, 2, 3]", "shape"),
+        ("[" + ", ".join(["45"] * 20) + "]", "degrees"),
+        ("[" + ", ".join(["NaN"] * 20) + "]", "THUMB_CMC_FE is nan"),
+        ("{", "could not read"),
+        ('{"THUMB_CMC_FE": 0}', "THUMB_CMC_AA"),
+    ],
+)
+def test_a_bad_pose_file_is_refused_with_the_reason(session, tmp_path, content, message):
+    path = tmp_path / "pose.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=message):
+        choose(session, str(path))
+
+
+def test_a_missing_pose_file_is_named(session, tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        choose(session, str(tmp_path / "none.json"))

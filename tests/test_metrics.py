@@ -1,0 +1,169 @@
+"""Scores equal the published implementation's, and independent NumPy versions of themselves."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from emgpose import metrics
+from emgpose.errors import ShapeError
+from emgpose.hand import FINGERS, JOINT_INDEX, JOINTS, JOINTS_OF_GROUP
+
+GOLDEN_ANGLES = ["mae", *(f"mae_{part}" for part in (*FINGERS, *JOINTS_OF_GROUP))]
+
+
+@pytest.fixture(scope="module")
+def golden_windows(golden):
+    with np.load(golden / "metrics.npz") as arrays:
+        windows = tuple(torch.from_numpy(arrays[name]) for name in ("prediction", "target", "valid"))
+    return *windows, json.loads((golden / "metrics.json").read_text())
+
+
+def _pooled(total: torch.Tensor, count: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return total.sum(0, keepdim=True), count.sum(0, keepdim=True)
+
+
+@pytest.mark.parametrize("name", GOLDEN_ANGLES)
+def test_angle_errors_are_the_published_ones(golden_windows, name):
+    prediction, target, valid, expected = golden_windows
+    means = metrics.joint_means(*_pooled(*metrics.angle_error(prediction, target, valid)))
+    assert means[name].item() == pytest.approx(expected[f"test_{name}"], rel=1e-5)
+
+
+@pytest.mark.parametrize(("order", "name"), [(1, "vel"), (2, "acc"), (3, "jerk")])
+def test_derivatives_are_the_published_ones(golden_windows, order, name):
+    prediction, _, valid, expected = golden_windows
+    size = metrics.mean(*_pooled(*metrics.differences(prediction, valid, order))).mean().item()
+    assert size * metrics.PUBLISHED_DERIVATIVE_FACTOR == pytest.approx(expected[f"test_{name}"], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["landmark_distance", "fingertip_distance"])
+def test_distances_are_the_published_ones_with_the_published_hand(golden_windows, shared, name):
+    from emgpose import HandModel
+
+    prediction, target, valid, expected = golden_windows
+    hand = HandModel.load(shared / "golden" / "umetrack_generic_hand_model.json")
+    means = metrics.landmark_means(*_pooled(*metrics.landmark_error(prediction, target, valid, hand)))
+    assert means[name].item() == pytest.approx(expected[f"test_{name}"], rel=1e-5)
+
+
+def _sine(frequency_hz: float, amplitude_rad: float) -> tuple[torch.Tensor, torch.Tensor]:
+    time_s = torch.arange(10_000, dtype=torch.float64) / 2000
+    prediction = amplitude_rad * torch.sin(2 * torch.pi * frequency_hz * time_s)
+    return prediction.expand(1, 20, -1), torch.ones(1, 10_000, dtype=torch.bool)
+
+
+@pytest.mark.parametrize(("order", "name"), [(1, "velocity"), (2, "acceleration"), (3, "jerk")])
+def test_derivatives_of_a_sine_are_in_true_units(order, name):
+    size = metrics.smoothness(*_sine(2.0, 0.3))[name].item()
+    # The mean of |cos| is 2 / pi.
+    assert size == pytest.approx(0.3 * (2 * np.pi * 2) ** order * 2 / np.pi, rel=1e-3)
+
+
+def test_derivatives_know_the_sample_rate():
+    prediction, valid = _sine(2.0, 0.3)
+    fast, slow = (metrics.smoothness(prediction, valid, rate) for rate in (2000.0, 1000.0))
+    assert fast["jerk"].item() == pytest.approx(8 * slow["jerk"].item())
+    assert fast["published_jerk"].item() == slow["published_jerk"].item()
+
+
+@pytest.fixture(scope="module")
+def random_windows():
+    rng = np.random.default_rng(0)
+    prediction, target = (rng.uniform(-0.5, 1.5, (3, 20, 200)).astype(np.float32) for _ in range(2))
+    valid = rng.random((3, 200)) < 0.8
+    valid[2] = False
+    return prediction, target, valid
+
+
+def _tensors(random_windows):
+    return tuple(torch.from_numpy(array) for array in random_windows)
+
+
+def test_what_stands_in_invalid_samples_changes_nothing(random_windows):
+    from emgpose import HandModel
+
+    prediction, target, valid = _tensors(random_windows)
+    dirty = torch.where(valid.unsqueeze(1), target, torch.nan)
+    hand = HandModel.generic()
+    clean_scores = metrics.score_windows(prediction, target, valid, hand)
+    dirty_scores = metrics.score_windows(prediction, dirty, valid, hand)
+    assert list(clean_scores) == list(metrics.METRIC_UNITS)
+    for name, clean in clean_scores.items():
+        torch.testing.assert_close(clean, dirty_scores[name], rtol=0, atol=0, equal_nan=True)
+        assert clean[:2].isfinite().all()
+        assert clean[2].isnan(), "a window without a valid sample has no score"
+    assert torch.equal(
+        metrics.error_histogram(prediction, target, valid), metrics.error_histogram(prediction, dirty, valid)
+    )
+    for function in (metrics.variance_sums, lambda *windows: metrics.error_over_time(*windows, bin_samples=30)):
+        for clean, other in zip(function(prediction, target, valid), function(prediction, dirty, valid), strict=True):
+            assert torch.equal(clean, other)
+
+
+def test_angle_errors_equal_a_plain_loop(random_windows):
+    prediction, target, valid = random_windows
+    means = metrics.joint_means(*metrics.angle_error(*_tensors(random_windows)))
+    for window in range(2):
+        errors = np.abs(prediction[window].astype(float) - target[window])[:, valid[window]]
+        assert means["mae"][window].item() == pytest.approx(errors.mean())
+        assert means["mae_RING_PIP_FE"][window].item() == pytest.approx(errors[JOINT_INDEX["RING_PIP_FE"]].mean())
+        assert means["mae_thumb"][window].item() == pytest.approx(errors[:4].mean())
+        assert means["mae_mid"][window].item() == pytest.approx(errors[[2, 6, 10, 14, 18]].mean())
+
+
+def test_a_difference_counts_only_when_all_its_samples_are_valid():
+    valid = torch.tensor([[True, True, False, True, True, True, True]])
+    prediction = torch.arange(7.0).pow(3).expand(1, 20, 7)
+    assert [metrics.differences(prediction, valid, order)[1].item() for order in (1, 2, 3)] == [4, 2, 1]
+    assert metrics.mean(*metrics.differences(prediction, valid, 3)).tolist() == [[6.0] * 20]
+
+
+def test_percentiles_are_right_to_a_tenth_of_a_degree(random_windows):
+    prediction, target, valid = random_windows
+    counts = metrics.error_histogram(*_tensors(random_windows)).numpy()
+    assert counts.sum(1).tolist() == (20 * valid.sum(1)).tolist()
+    errors = np.abs(prediction.astype(float) - target).transpose(0, 2, 1)[valid]
+    for percent in (50, 90, 95, 99):
+        expected = np.percentile(errors, percent)
+        assert abs(metrics.histogram_percentile(counts.sum(0), percent) - expected) <= metrics.HISTOGRAM_WIDTH_RAD
+    assert np.isnan(metrics.histogram_percentile(counts[2], 50))
+
+
+def test_errors_beyond_180_degrees_stay_in_the_last_bin():
+    counts = metrics.error_histogram(torch.full((1, 20, 1), 9.0), torch.zeros(1, 20, 1), torch.ones(1, 1).bool())
+    assert counts[0, -1] == 20
+
+
+def test_r2_of_joined_windows_equals_that_of_the_whole(random_windows):
+    prediction, target, valid = random_windows
+    total, count = metrics.variance_sums(*_tensors(random_windows))
+    explained = metrics.r2(total.sum(0).numpy(), int(count.sum()))
+    for joint in range(20):
+        recorded = target[:, joint][valid].astype(float)
+        residual = prediction[:, joint][valid].astype(float) - recorded
+        expected = 1 - (residual**2).sum() / ((recorded - recorded.mean()) ** 2).sum()
+        assert explained[joint] == pytest.approx(expected)
+
+
+def test_r2_of_a_joint_that_did_not_move_is_nan():
+    still = torch.full((1, len(JOINTS), 50), 0.3)
+    total, count = metrics.variance_sums(still + 0.1, still, torch.ones(1, 50).bool())
+    assert np.isnan(metrics.r2(total.numpy(), count.numpy())).all()
+
+
+def test_error_over_time_adds_up_to_the_mean_error(random_windows):
+    prediction, target, valid = _tensors(random_windows)
+    total, count = metrics.error_over_time(prediction, target, valid, 30)
+    assert total.shape == count.shape == (3, 7)
+    assert torch.equal(count.sum(1), valid.sum(1))
+    mae = metrics.joint_means(*metrics.angle_error(prediction, target, valid))["mae"]
+    torch.testing.assert_close(metrics.mean(total.sum(1), count.sum(1)), mae, equal_nan=True)
+
+
+def test_windows_that_do_not_fit_are_refused():
+    with pytest.raises(ShapeError, match="joint=20"):
+        metrics.angle_error(torch.zeros(2, 19, 5), torch.zeros(2, 19, 5), torch.ones(2, 5).bool())
+    with pytest.raises(ShapeError, match="bool"):
+        metrics.angle_error(torch.zeros(2, 20, 5), torch.zeros(2, 20, 5), torch.ones(2, 5))
