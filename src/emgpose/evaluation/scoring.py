@@ -16,8 +16,8 @@ from emgpose.models import EmgModel, Mode
 from emgpose.models.emg_model import SCORED_SAMPLES
 from emgpose.models.resampling import blend
 
-# Networks over whole windows keep every layer at the EMG's rate: 32 windows of NeuroPose take more than 2 GiB, and are no
-# faster than 4. A recurrent rollout is faster the more windows step together.
+# Networks over whole windows keep every layer near the EMG's rate: 32 at once take 2.4 GiB (NeuroPose) and 3.7 GiB
+# (SensingDynamics), 4 take less than 1 GiB. A recurrent rollout is small, and faster the more windows step together.
 WHOLE_WINDOWS_AT_ONCE: Final = 4
 STATIC_METRICS: Final = ("mae", "landmark_distance", "fingertip_distance")
 WINDOW_METRIC_UNITS: Final = {
