@@ -10,6 +10,7 @@ from emgpose.cli.evaluate import evaluate
 from emgpose.cli.info import info
 from emgpose.cli.models import models
 from emgpose.cli.predict import predict
+from emgpose.cli.simulate import simulate
 from emgpose.cli.terminal import say_error
 
 app = typer.Typer(
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     cls=TyperGroup,
 )
-for command in (info, check, predict, evaluate, models):
+for command in (info, check, predict, evaluate, models, simulate):
     app.command()(command)
 
 EXIT_BAD_DATA = 1

@@ -2,7 +2,8 @@
 
 Codes of findings about a recording: `missing_file`, `truncated`, `unreadable`, `rate`, `channel_count`, `too_short`,
 `clock`, `nan_channel`, `inf_channel`, `dead_channel`, `duplicate_channel`, `saturated_channel`, `power_line`,
-`noise_floor`, `invalid_labels`, `no_test_window`, `angle_unit`, `angle_limits`.
+`noise_floor`, `electrode_lift`, `contact_artefact`, `motion_artefact`, `fatigue`, `sweat`, `cross_talk`,
+`invalid_labels`, `no_test_window`, `angle_unit`, `angle_limits`.
 About a data set: `metadata`, `no_metadata`, `no_recordings`, `unknown_file`, `metadata_mismatch`, `split_leak`.
 """
 
@@ -14,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from emgpose.errors import EmgPoseError
+from emgpose.recording.disturbances import disturbance_findings
 from emgpose.recording.findings import DatasetReport, Finding, SessionReport
 from emgpose.recording.labels import LabelMeter
 from emgpose.recording.metadata import FILE_NAMES, read_metadata, session_path
@@ -165,6 +167,7 @@ def _channel_findings(session: Session, path: Path, channels: Sequence[ChannelQu
                 "warning", "power_line", f"{message}; check reference and skin contact, or use a notch", where
             )
     yield from _floor_findings(session, path, [q for q, is_dead in zip(channels, dead, strict=True) if not is_dead])
+    yield from disturbance_findings(session, path, channels)
 
 
 def _number_findings(quality: ChannelQuality, where: str) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -163,6 +164,35 @@ class Emg2PoseWriter:
         n_whole = len(pending) - len(pending) % _CHUNK_ROWS
         self._store(pending[:n_whole])
         self._pending = pending[n_whole:].copy()
+
+    def add_group(self, name: str, values: Mapping[str, Any]) -> None:
+        """Store further facts beside the recording, such as the truth behind a simulated one; readers pass over them.
+
+        Parameters
+        ----------
+        name : str
+            Of the HDF5 group, other than that of the recording.
+        values : mapping
+            Numbers become attributes; texts and arrays become datasets, since attributes are limited to 64 KiB.
+
+        Raises
+        ------
+        ConfigError : the group exists, or nothing is being written.
+        DataError : the disk is full.
+        """
+        if self._dataset is None or name in self._dataset.file:
+            raise ConfigError(f"{self._path}: group {name}: expected a new name, inside `with Emg2PoseWriter(...)`")
+        group = self._dataset.file.create_group(name)
+        for key, value in values.items():
+            if isinstance(value, str):
+                # Of fixed length: variable texts lie in a heap whose layout is not ours to know.
+                encoded = value.encode("utf-8")
+                kind = h5py.string_dtype("utf-8", max(1, len(encoded)))
+                group.create_dataset(key, data=np.array(encoded, dtype=kind))
+            elif isinstance(value, np.ndarray):
+                group.create_dataset(key, data=value)
+            else:
+                group.attrs[key] = value
 
     def _rows(
         self, emg: ArrayLike, joint_angles: ArrayLike | None, valid: ArrayLike | None, time_s: ArrayLike | None

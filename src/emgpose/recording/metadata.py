@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 FILE_NAMES: Final = ("metadata.csv", "emg2pose_metadata.csv")
 REQUIRED_COLUMNS: Final = ("filename", "session", "user", "stage", "side", "split", "generalization")
 SPLITS: Final = ("train", "val", "test")
-GENERALIZATIONS: Final = ("user", "stage", "user_stage")
+# `seen` (train users and stages, other repeats) is in simulated data sets only.
+GENERALIZATIONS: Final = ("user", "stage", "user_stage", "seen")
 _FLAGS: Final = ("moving_hand", "held_out_user", "held_out_stage")
 # Ten thousand times the published table would still fit; anything larger is no metadata table.
 _MAX_BYTES: Final = 1 << 30
@@ -164,7 +165,7 @@ def select_sessions(
     split : str, optional
         `train`, `val` or `test`.
     generalization : str, optional
-        `user`, `stage` or `user_stage`: what was held out.
+        `user`, `stage` or `user_stage`: what was held out; `seen`: neither.
     where : str, optional
         A pandas query over the columns, for example `side == 'left' and user in ['u1', 'u2']`.
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emgpose.errors import ShapeError
+from emgpose.recording.jumps import Jumps
 from emgpose.signals import Highpass, NoiseFloor, Preprocessor
 
 POWER_LINES_HZ: Final = (50.0, 60.0)
@@ -55,6 +56,10 @@ class ChannelQuality:
         The other channel that is most alike.
     correlation : float
         With that channel, above 20 Hz.
+    low_frequency_share : float
+        Share of the power, offset aside, below 20 Hz.
+    n_jumps : int
+        Steps from one sample to the next that stand out of all steps within 5 ms around.
     """
 
     n_nan: int
@@ -72,6 +77,8 @@ class ChannelQuality:
     extreme_share: float
     closest_channel: int | None
     correlation: float
+    low_frequency_share: float
+    n_jumps: int
 
     @property
     def power_line_share(self) -> float:
@@ -110,6 +117,10 @@ class QualityMeter:
         self._highpass = Preprocessor((Highpass(cutoff_hz),), sample_rate_hz, n_channels)
         self._noise_floor = NoiseFloor(n_channels, sample_rate_hz)
         self._spectrum = _Spectrum(n_channels, sample_rate_hz, cutoff_hz)
+        self._jumps = Jumps(n_channels, sample_rate_hz)
+        # Sums about the first sample lose no digits to an offset.
+        self._first: NDArray[np.float64] | None = None
+        self._raw_powers = np.zeros((2, n_channels))
         self._powers = np.zeros((4, n_channels))
         self._products = np.zeros((n_channels, n_channels))
 
@@ -130,7 +141,12 @@ class QualityMeter:
         filled = self._raw.update(samples)
         self._n_samples += len(samples)
         # Values near the end of the float range would overflow when squared.
-        filtered = self._highpass.process(np.clip(filled, -1e12, 1e12)).astype(np.float64)
+        bounded = np.clip(filled, -1e12, 1e12)
+        if self._first is None:
+            self._first = bounded[:1]
+        self._raw_powers += [((bounded - self._first) ** power).sum(axis=0) for power in (1, 2)]
+        self._jumps.update(bounded)
+        filtered = self._highpass.process(bounded).astype(np.float64)
         self._noise_floor.update(filtered)
         self._spectrum.update(filtered)
         self._powers += [(filtered**power).sum(axis=0) for power in (1, 2, 3, 4)]
@@ -142,7 +158,9 @@ class QualityMeter:
         mean, square, cube, fourth = self._powers / n
         variance = np.maximum(square - mean**2, 0)
         central_fourth = fourth - 4 * mean * cube + 6 * mean**2 * square - 3 * mean**4
+        raw_mean, raw_square = self._raw_powers / n
         with np.errstate(invalid="ignore", divide="ignore"):
+            low_frequency_share = np.clip(1 - variance / (raw_square - raw_mean**2), 0, 1)
             kurtosis = central_fourth / variance**2
             covariance = self._products / n - np.outer(mean, mean)
             alike = np.abs(covariance / np.sqrt(np.outer(variance, variance)))
@@ -160,6 +178,8 @@ class QualityMeter:
                 power_line_shares={line_hz: float(share[channel]) for line_hz, share in shares.items()},
                 closest_channel=int(alike[channel].argmax()) if np.isfinite(alike[channel]).any() else None,
                 correlation=float(alike[channel].max()) if np.isfinite(alike[channel]).any() else math.nan,
+                low_frequency_share=float(low_frequency_share[channel]),
+                n_jumps=int(self._jumps.counts[channel]),
             )
             for channel in range(self._n_channels)
         )

@@ -1,0 +1,1 @@
+"""Simulated people, bands, movements and EMG, and whole data sets of them."""

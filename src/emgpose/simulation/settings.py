@@ -1,0 +1,119 @@
+"""What a simulated data set is a function of."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from emgpose.errors import ConfigError
+from emgpose.simulation.aggressors import AGGRESSORS
+from emgpose.simulation.labels import SHORTEST_S
+from emgpose.simulation.splits import PlannedRecording, plan_recordings
+from emgpose.timing import EMG_RATE_HZ
+
+# Raised whenever the same settings would give other samples: no data set is finished by another simulator.
+SIMULATOR_VERSION: Final = 1
+_NOTHING: Final[Mapping[str, float]] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class DataSetSettings:
+    """What a simulated data set is a function of.
+
+    Parameters
+    ----------
+    users, stages : int
+    minutes : float
+        Length of each recording.
+    placements, repeats : int
+        Per user and stage; see `plan_recordings`.
+    seed : int
+    motion_file : Path, optional
+        Recorded joint angles that take the place of simulated movement; each recording is another cut of them.
+    motion_rate_hz : float, optional
+        For a motion file that does not state its rate.
+    aggressors : mapping of name to severity, optional
+        Each spoils one span of every recording.
+    aggressor_share : float
+        Length of that span as a share of the recording.
+
+    Raises
+    ------
+    ConfigError : a value is impossible, or too small for every condition to have a recording.
+    """
+
+    users: int
+    stages: int
+    minutes: float
+    placements: int = 2
+    repeats: int = 2
+    seed: int = 0
+    motion_file: Path | None = None
+    motion_rate_hz: float | None = None
+    aggressors: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
+    aggressor_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.minutes) and self.minutes * 60 >= SHORTEST_S):
+            raise ConfigError(
+                f"minutes: expected at least {SHORTEST_S / 60:.3f} ({SHORTEST_S:g} s per recording, so that a test "
+                f"window of valid labels fits), got {self.minutes:g}"
+            )
+        if self.seed < 0:
+            raise ConfigError(f"seed: expected 0 or more, got {self.seed}")
+        for name, severity in self.aggressors.items():
+            if name not in AGGRESSORS:
+                raise ConfigError(f"aggressor {name!a}: expected one of {', '.join(AGGRESSORS)}")
+            if not 0 <= severity <= 1:
+                raise ConfigError(f"aggressor {name}: expected a severity from 0 to 1, got {severity:g}")
+        if not 0 < self.aggressor_share <= 1:
+            raise ConfigError(f"aggressor share: expected more than 0 and at most 1, got {self.aggressor_share:g}")
+        if self.motion_file is not None and not Path(self.motion_file).is_file():
+            raise ConfigError(f"{self.motion_file}: no such file; expected recorded joint angles")
+        self.plan()
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of each recording."""
+        return round(self.minutes * 60 * EMG_RATE_HZ)
+
+    @property
+    def seconds(self) -> float:
+        """Length of each recording [s]."""
+        return self.n_samples / EMG_RATE_HZ
+
+    def plan(self) -> list[PlannedRecording]:
+        """Lay out the recordings."""
+        return plan_recordings(
+            self.users,
+            self.stages,
+            placements=self.placements,
+            repeats=self.repeats,
+            prefix=f"sim{self.seed}",
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything that decides the samples, as plain data; the motion file by its content."""
+        values: dict[str, Any] = {
+            **{entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)},
+            "aggressors": dict(sorted(self.aggressors.items())),
+            "simulator_version": SIMULATOR_VERSION,
+        }
+        if self.motion_file is not None:
+            digest = _file_digest(Path(self.motion_file))
+            values["motion_file"] = {"name": Path(self.motion_file).name, "sha256": digest}
+        return values
+
+    def digest(self) -> str:
+        """Give a name to these settings: a hash over `to_dict`."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
