@@ -10,7 +10,7 @@ from emgpose.cli.evaluate import evaluate
 from emgpose.cli.info import info
 from emgpose.cli.models import models
 from emgpose.cli.predict import predict
-from emgpose.cli.terminal import say_error
+from emgpose.cli.terminal import say_error, show_any_name
 
 app = typer.Typer(
     name="emgpose",
@@ -34,6 +34,7 @@ def main() -> None:
     """
     from emgpose.errors import EmgPoseError
 
+    show_any_name()
     try:
         app()
     except SystemExit as end:
@@ -44,7 +45,7 @@ def main() -> None:
         say_error(error)
         sys.exit(EXIT_BAD_DATA)
     except OSError as error:
-        say_error(f"{error.filename or 'file'}: {error.strerror or error}")
+        say_error(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error)
         sys.exit(EXIT_BAD_DATA)
     except MemoryError:
         say_error("out of memory; a shorter recording, a smaller --batch-size or a machine with more memory is needed")

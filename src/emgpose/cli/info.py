@@ -48,7 +48,7 @@ def info(
     for name, value in facts.items():
         shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
         shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else shown
-        out.print(f"{name:<{width}}  {shown}", markup=False)
+        out.print(f"{name:<{width}}  {'-' if shown in (None, '') else shown}")
 
 
 def _installation() -> dict[str, Any]:
