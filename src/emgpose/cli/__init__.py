@@ -24,15 +24,16 @@ for command in (info, check, predict, evaluate, models):
     app.command()(command)
 
 EXIT_BAD_DATA = 1
+EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line; every expected failure ends in one message and an exit code.
 
-    0 ok, 1 findings or bad data, 2 wrong usage, 130 Ctrl-C. A traceback means a bug in emgpose.
+    0 ok, 1 findings or bad data, 2 wrong usage or configuration, 130 Ctrl-C. A traceback means a bug in emgpose.
     """
-    from emgpose.errors import EmgPoseError
+    from emgpose.errors import ConfigError, EmgPoseError
 
     show_any_name()
     try:
@@ -41,6 +42,9 @@ def main() -> None:
         if end.code == EXIT_INTERRUPTED:
             say_error("interrupted; no half-written file was left")
         raise
+    except ConfigError as error:
+        say_error(error)
+        sys.exit(EXIT_USAGE)
     except EmgPoseError as error:
         say_error(error)
         sys.exit(EXIT_BAD_DATA)
