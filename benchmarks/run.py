@@ -1,7 +1,7 @@
 """`make bench`: how fast each full-size model runs here, in each of its modes.
 
 Prints the real-time factor (seconds of computing per second of EMG; below 1 keeps up with a live band) as the median of
-three passes over 60 s of noise with untrained weights, with the spread. What was tried and why stands in NOTES.md.
+three passes over 60 s of noise with untrained weights, with the spread.
 """
 
 import os

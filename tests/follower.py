@@ -42,10 +42,15 @@ class Follower(EmgModel):
     def published_look_ahead(self, n_samples):
         return 60
 
+    def begin_published(self, initial_pose=None):
+        raise AssertionError("the evaluation predicts windows, not recordings")
+
     def initial_state(self, initial_pose=None, batch_size=1):
         return StreamState(self.start_pose(initial_pose, batch_size))
 
     def forward(self, emg, state):
-        # The evaluation streams a window in one call, which is all that this double can do.
-        poses = self._follow(emg, state.pose)[..., self.left_context :: 40]
-        return poses, StreamState(poses[..., -1], n_samples=emg.shape[-1], n_steps=poses.shape[-1])
+        n_samples = state.n_samples + emg.shape[-1]
+        n_steps = self.frame_grid.n_frames(n_samples)
+        steps = torch.arange(state.n_steps, n_steps)
+        poses = self._follow(emg, state.pose)[..., self.left_context + 40 * steps - state.n_samples]
+        return poses, StreamState(state.pose, n_samples=n_samples, n_steps=n_steps)

@@ -3,6 +3,8 @@
 import json
 import os
 import pickle
+import zipfile
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from emgpose.checkpoints import checkpoint_fingerprint, load_model, save_model
+from emgpose.checkpoints import _allowed, checkpoint_fingerprint, load_model, save_model
 from emgpose.errors import CheckpointError, ConfigError, EmgPoseError
 from emgpose.models import MODELS, EmgModel, PoseModel, build_model
 from golden_weights import golden_state_dict, published_hyper_parameters, write_published_checkpoint
@@ -41,9 +43,27 @@ def test_a_published_checkpoint_says_what_it_is(published: Path) -> None:
 
 
 def test_loading_leaves_torchs_own_allow_list_as_it_was(published: Path) -> None:
-    before = torch.serialization.get_safe_globals()
-    load_model(published)
-    assert torch.serialization.get_safe_globals() == before
+    # Some of it is on our list too, as after other libraries have loaded their own checkpoints.
+    with torch.serialization.safe_globals([defaultdict, Path]):
+        load_model(published)
+        assert {defaultdict, Path} <= set(torch.serialization.get_safe_globals())
+
+
+def test_what_other_code_allowed_torch_to_load_is_refused(tmp_path: Path) -> None:
+    path = write_published_checkpoint(
+        tmp_path / "model.ckpt", "tracking_emg2pose", callbacks={"x": _RunsCode(tmp_path / "ran")}
+    )
+    with torch.serialization.safe_globals([os.mkdir]), pytest.raises(CheckpointError, match=r"asks for 'posix\.mkdir'"):
+        load_model(path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_allow_list_holds_what_the_specification_names_and_nothing_else() -> None:
+    assert {f"{item.__module__}.{item.__name__}" for item in _allowed()} == {
+        "omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig", "omegaconf.nodes.AnyNode",
+        "omegaconf.base.ContainerMetadata", "omegaconf.base.Metadata", "typing.Any",
+        "collections.defaultdict", "collections.OrderedDict", "builtins.dict", "builtins.list", "builtins.int",
+    }  # fmt: skip
 
 
 def test_where_two_experiments_fit_the_error_names_both_and_the_choice_decides(tmp_path: Path) -> None:
@@ -78,6 +98,36 @@ def test_numbers_in_the_hyper_parameters_are_used(tmp_path: Path) -> None:
     model = load_model(write_published_checkpoint(tmp_path / "a.ckpt", "tracking_emg2pose", hyper_parameters=hyper))
     assert isinstance(model, PoseModel)
     assert model.config.decoder.scale == 0.1
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf"), 10**400])
+def test_an_output_scalar_that_is_not_finite_is_refused(scale: float, tmp_path: Path) -> None:
+    hyper = published_hyper_parameters("tracking_emg2pose") | {
+        "network_conf": {"decoder": {"_target_": "MLP", "scale": scale}}
+    }
+    path = write_published_checkpoint(tmp_path / "a.ckpt", "tracking_emg2pose", hyper_parameters=hyper)
+    with pytest.raises(CheckpointError, match="must be finite"):
+        load_model(path)
+
+
+def test_hyper_parameters_that_hold_themselves_many_times_over_do_not_keep_the_loader_busy(tmp_path: Path) -> None:
+    nested: dict[str, Any] = {}
+    for _ in range(60):
+        nested = {"left": nested, "right": nested}
+    hyper = published_hyper_parameters("tracking_emg2pose") | {"callbacks": nested}
+    path = write_published_checkpoint(tmp_path / "a.ckpt", "tracking_emg2pose", hyper_parameters=hyper)
+    with pytest.raises(CheckpointError, match="more than 10000 values"):
+        load_model(path)
+
+
+def test_an_archive_that_unpacks_to_more_than_it_holds_is_refused(published: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.ckpt"
+    with zipfile.ZipFile(published) as whole, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
+        for entry in whole.infolist():
+            is_pickle = entry.filename.endswith("data.pkl")
+            bomb.writestr(entry.filename, whole.read(entry) + bytes(20 * 2**20 if is_pickle else 0))
+    with pytest.raises(CheckpointError, match="it would unpack to"):
+        load_model(path)
 
 
 class _RunsCode:
@@ -143,6 +193,8 @@ _BIAS = "model__network__layers__1__norm__bias"
         (lambda: _changed(more=torch.zeros(2)), "unknown more"),
         (lambda: _changed(**{_BIAS: torch.zeros(3)}), r"layers.1.norm.bias has shape \(3,\), expected \(256,\)"),
         (lambda: _changed(**{_BIAS: torch.full((256,), torch.nan)}), "layers.1.norm.bias holds NaN or infinite"),
+        (lambda: _changed(**{_BIAS: torch.full((256,), 1e300, dtype=torch.float64)}), "holds NaN or infinite"),
+        (lambda: OmegaConf.create({"a": "${oc.env:HOME}"}), "not a mapping of names to tensors"),
         (lambda: _changed(**{_BIAS: torch.zeros(256, dtype=torch.int64)}), "layers.1.norm.bias has type torch.int64"),
         (lambda: _changed(**{_BIAS: torch.zeros(256, dtype=torch.complex64)}), "has type torch.complex64"),
         (lambda: _changed(**{_BIAS: torch.zeros(256).to_sparse()}), "is not a plain array"),
@@ -241,6 +293,9 @@ def _edited(folder: Path, *keys: str, value: Any) -> None:
         (("model", "featurizer", "chanels"), 4, "unknown setting 'chanels'; did you mean 'channels'"),
         (("model", "featurizer", "kind"), "tsd", "did you mean 'tds'"),
         (("model", "decoder", "scale"), "big", "expected float, got 'big'"),
+        (("model", "decoder", "scale"), float("nan"), "expected a finite number, got nan"),
+        (("model", "decoder", "scale"), 10**400, "expected a finite number, got inf"),
+        (("model", "decoder", "layer_sizes"), [3] * 100_000, "at most 64 values, got 100000"),
         (("model", "kind"), ["pose"], "unknown kind"),
         (("model", "featurizer", "tds_pairs"), 10**9, "from 1 to 64"),
         (("card", "trained_on"), "simulation", "did you mean 'simulated'"),

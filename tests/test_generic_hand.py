@@ -224,6 +224,17 @@ def test_the_skin_neither_tears_nor_collapses(hand, angles):
     assert (a * np.cross(b, c)).sum() > 0.9 * (u * np.cross(v, w)).sum()
 
 
+@pytest.mark.parametrize("angles", [pose(), pose(INDEX_MCP_AA=20, RING_MCP_AA=-15, PINKY_MCP_AA=-30)])
+def test_the_skin_of_an_open_hand_has_no_folds(hand, angles):
+    triangles, vertices = hand.mesh_triangles.numpy(), hand.vertices(angles)
+    a, b, c = vertices[triangles].swapaxes(0, 1)
+    normals = np.cross(b - a, c - a)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    owner = {(int(i), int(j)): k % len(triangles) for k, (i, j) in enumerate(edges_of(triangles))}
+    turns = [normals[owner[i, j]] @ normals[owner[j, i]] for i, j in owner if i < j]
+    assert np.sum(np.array(turns) < -0.2) <= 2
+
+
 @pytest.mark.slow
 def test_the_tool_makes_the_asset_that_is_shipped(tmp_path):
     tool = REPOSITORY / "tools" / "make_generic_hand.py"

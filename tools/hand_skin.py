@@ -45,6 +45,8 @@ WRIST_HALF_BREADTH_MM, WRIST_DEPTH_OF_BREADTH, FOREARM_END_MM = 31.0, 0.63, -36.
 SHARED_MM = {"thumb base": 16.0, "knuckle": 7.0, "phalanges": 5.0}
 WEB_MM = 12.0
 WEIGHT_ROUNDS = 2
+# Bringing the skin back to rest folds it in the webs: edges sharper than this are evened out there [own].
+FOLD_COSINE, FOLD_ROUNDS = 0.3, 20
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def skin(hand: HandModel) -> dict[str, Any]:
     weights = _weights(hand, frames, parts, vertices, neighbours)
     whole = _whole_255ths(weights)
     return {
-        "mesh_vertices_mm": _unposed(frames, vertices, whole / 255),
+        "mesh_vertices_mm": _unfolded(_unposed(frames, vertices, whole / 255), triangles, neighbours),
         "mesh_triangles": triangles,
         "mesh_weights_255": whole,
     }
@@ -310,6 +312,23 @@ def _unposed(frames: Array, vertices: Array, weights: Array) -> Array:
     """Rest positions that the weighted bones take to `vertices`."""
     blended = np.einsum("vb,bij->vij", weights, frames)
     return np.linalg.solve(blended[:, :, :3], (vertices - blended[:, :, 3])[..., None])[..., 0]
+
+
+def _unfolded(vertices: Array, triangles: Ints, neighbours: Any) -> Array:
+    """The skin with vertices at sharp edges moved half-way to the mean of their neighbours until none is sharp."""
+    directed = np.concatenate([triangles[:, [i, j]] for i, j in ((0, 1), (1, 2), (2, 0))])
+    owner = np.tile(np.arange(len(triangles)), 3)
+    # Each edge stands once in each direction, so sorting both ways pairs its two triangles.
+    sides = np.stack([owner[np.lexsort(directed.T)], owner[np.lexsort(directed.T[::-1])]], axis=1)
+    for _ in range(FOLD_ROUNDS):
+        a, b, c = vertices[triangles].swapaxes(0, 1)
+        normals = np.cross(b - a, c - a)
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        sharp = (normals[sides[:, 0]] * normals[sides[:, 1]]).sum(axis=1) < FOLD_COSINE
+        near = np.zeros((len(vertices), 1))
+        near[triangles[sides[sharp]]] = 0.5
+        vertices = vertices + near * (_mean_of(neighbours, vertices) - vertices)
+    return vertices
 
 
 def _posed(frame: Array, point: Array) -> Array:

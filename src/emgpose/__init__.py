@@ -3,12 +3,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from emgpose.version import __version__
+
 if TYPE_CHECKING:
     from emgpose.checkpoints import load_model
     from emgpose.kinematics import HandModel, forward_kinematics
     from emgpose.recording import open_session
-
-__version__ = "0.1.0"
 
 __all__ = ["HandModel", "__version__", "forward_kinematics", "load_model", "open_session"]
 

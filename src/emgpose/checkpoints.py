@@ -8,9 +8,12 @@ import hashlib
 import json
 import pickle
 import re
+import threading
 import warnings
+import zipfile
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +34,10 @@ CARD_FILE: Final = "README.md"
 _FORMAT: Final = "emgpose model"
 _FORMAT_VERSION: Final = 1
 _KEYS: Final = ("format", "format_version", "model", "card", "weights_sha256")
+# torch keeps one allow-list for the whole process.
+_ALLOW_LIST_LOCK: Final = threading.Lock()
+# Hyper-parameters of a published checkpoint are some hundred values, a few levels deep.
+_MAX_HYPER_VALUES: Final = 10_000
 PUBLISHED_LICENCE: Final = "CC BY-NC-SA 4.0 / CC BY-NC 4.0 (published emg2pose weights)"
 
 
@@ -178,7 +185,7 @@ def _load_published(path: Path, experiment: str | None) -> EmgModel:
     try:
         config = config_of(name, tensors, hyper)
     except ConfigError as error:
-        raise CheckpointError(f"the sizes of its tensors are impossible: {error}") from error
+        raise CheckpointError(f"its tensors or settings are impossible: {error}") from error
     model = _filled(config, rename(tensors, config), lambda ours: published_name(ours, config))
     model.card = replace(model.card, trained_on="recorded", code_version="", licence=PUBLISHED_LICENCE)
     return model
@@ -207,10 +214,38 @@ def _allowed() -> list[Any]:
     ]
 
 
+@contextmanager
+def _only_allowed() -> Iterator[None]:
+    """Let torch's restricted unpickler know our allow-list alone, whatever other code has added to it."""
+    with _ALLOW_LIST_LOCK:
+        before = torch.serialization.get_safe_globals()
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(_allowed())
+        try:
+            yield
+        finally:
+            torch.serialization.clear_safe_globals()
+            torch.serialization.add_safe_globals(before)
+
+
+def _require_plain_archive(path: Path) -> None:
+    """Refuse what torch never writes: a file that is no ZIP archive, or one that unpacks to more than it holds."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            n_bytes = sum(entry.file_size for entry in archive.infolist())
+    except Exception as error:  # a damaged or hostile archive can raise many types
+        raise CheckpointError(f"not a PyTorch checkpoint: {_line(error)}; nothing in it was run") from None
+    if n_bytes > path.stat().st_size:
+        raise CheckpointError(
+            f"refused: it would unpack to {n_bytes} bytes, more than the file has; torch.save does not compress"
+        )
+
+
 def _read_pickle(path: Path) -> dict[str, Any]:
     """Read the file without running anything in it."""
+    _require_plain_archive(path)
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_allowed()):
+        with warnings.catch_warnings(), _only_allowed():
             # torch warns of pickle protocols that its restricted reader may not know; then it fails, which is enough.
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -232,7 +267,8 @@ def _read_pickle(path: Path) -> dict[str, Any]:
 
 def _tensors(state: object) -> dict[str, Tensor]:
     """Check that a state dict holds plain tensors under names."""
-    if not isinstance(state, Mapping) or not state:
+    # No other mapping: an omegaconf one would run its own code when read.
+    if not isinstance(state, dict) or not state:
         raise CheckpointError("its state_dict is not a mapping of names to tensors")
     for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
@@ -245,16 +281,29 @@ def _tensors(state: object) -> dict[str, Tensor]:
 
 
 def _plain(hyper: object) -> dict[str, Any]:
-    """Turn hyper_parameters into plain values; interpolations are not resolved."""
-    from omegaconf import DictConfig, ListConfig, OmegaConf
+    """Turn hyper_parameters into plain values; interpolations are not resolved.
+
+    Values are counted, because a small pickle can hold one list many times over, in itself too.
+    """
+    from omegaconf.base import Node
+
+    n_values = 0
 
     def convert(value: object) -> Any:
-        if isinstance(value, DictConfig | ListConfig):
-            return OmegaConf.to_container(value, resolve=False)
-        return {key: convert(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+        nonlocal n_values
+        n_values += 1
+        if n_values > _MAX_HYPER_VALUES:
+            raise CheckpointError(f"its hyper_parameters hold more than {_MAX_HYPER_VALUES} values")
+        if isinstance(value, Node):
+            value = value._value()
+        if isinstance(value, dict):
+            return {key: convert(item) for key, item in value.items()}
+        return [convert(item) for item in value] if isinstance(value, list) else value
 
     try:
         values = convert(hyper)
+    except CheckpointError:
+        raise
     except Exception as error:  # a hand-made pickle can give a DictConfig without insides
         raise CheckpointError(f"its hyper_parameters cannot be read: {_line(error)}") from error
     return values if isinstance(values, dict) else {}
@@ -288,7 +337,8 @@ def _check_tensors(
             raise CheckpointError(f"the tensor {known} has shape {tuple(tensor.shape)}, expected {tuple(wanted.shape)}")
         if tensor.is_floating_point() != wanted.is_floating_point() or tensor.is_complex():
             raise CheckpointError(f"the tensor {known} has type {tensor.dtype}, expected {wanted.dtype}")
-        if not torch.isfinite(tensor).all():
+        # Numbers of another precision must still be finite in the model's.
+        if not torch.isfinite(tensor.to(wanted.dtype)).all():
             raise CheckpointError(f"the tensor {known} holds NaN or infinite weights; the model cannot be used")
 
 

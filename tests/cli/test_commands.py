@@ -2,7 +2,11 @@
 
 import csv
 import json
+import os
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,23 +85,95 @@ def test_a_raw_recording_is_prepared_and_the_output_says_how(run, model, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (("--mode", "published", "--rate", "300"), "divides 2000 Hz"),
-        (("--initial-pose", "nowhere.json"), "no such file"),
-        (("--channels", "emg0,emg1"), "16 EMG channels"),
-        (("--channels", "emg0,,"), "separated by commas"),
-        (("--noise-floor", "quiet"), "numbers separated by commas"),
-        (("--html-span", "-1", "--html", "x.html"), "positive number of seconds"),
-        (("--hand", "nowhere.json"), "nowhere.json"),
+        (("--mode", "published", "--rate", "300"), 2, "divides 2000 Hz"),
+        (("--initial-pose", "nowhere.json"), 1, "no such file"),
+        (("--channels", "emg0,emg1"), 1, "16 EMG channels"),
+        (("--channels", "emg0,,"), 2, "separated by commas"),
+        (("--noise-floor", "quiet"), 2, "numbers separated by commas"),
+        (("--html-span", "-1", "--html", "x.html"), 2, "positive number of seconds"),
+        (("--html-span", "0.5", "--html", "x.html"), 2, "the first pose is at 0.575 s"),
+        (("--hand", "nowhere.json"), 1, "nowhere.json"),
     ],
 )
-def test_a_wrong_option_ends_in_one_message_and_no_file(run, model, recording, tmp_path, arguments, message):
-    code, out, err = run("predict", recording, "--checkpoint", model, "--out", tmp_path / "a.csv", *arguments)
-    assert code == 1
+def test_a_wrong_option_ends_in_one_message_and_no_file(run, model, recording, tmp_path, arguments, code, message):
+    ended, out, err = run("predict", recording, "--checkpoint", model, "--out", tmp_path / "a.csv", *arguments)
+    assert ended == code
     assert message in " ".join(err.split())
     assert out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_input_is_ever_written_over(run, model, recording, tmp_path):
+    own = tmp_path / "own.hdf5"
+    shutil.copy(recording, own)
+    (tmp_path / "link.hdf5").hardlink_to(own)
+    before = own.read_bytes()
+    for out, html in [("own.hdf5", "a.html"), ("link.hdf5", "a.html"), ("a.csv", "own.hdf5"), ("a.html", "a.html")]:
+        code, _, err = run("predict", own, "--checkpoint", model, "--out", tmp_path / out, "--html", tmp_path / html)
+        assert code == 2
+        assert "choose another name" in err or "ending in .html" in err or "ending in .csv" in err
+    assert own.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.hdf5", "own.hdf5"]
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(run, model, recording, tmp_path):
+    (tmp_path / "folder.html").mkdir()
+    for html in ("folder.html", "none/a.html"):
+        out = tmp_path / "a.csv"
+        code, _, err = run("predict", recording, "--checkpoint", model, "--out", out, "--html", tmp_path / html)
+        assert code == 1
+        assert html in err
+        assert not out.exists()
+
+
+def test_a_folder_in_the_place_of_the_pose_file_is_refused(run, model, recording, tmp_path):
+    (tmp_path / "a.csv").mkdir()
+    code, _, err = run("predict", recording, "--checkpoint", model, "--out", tmp_path / "a.csv")
+    assert code == 1
+    assert "it is a folder" in err
+
+
+def test_names_are_shown_as_they_are(run, model, recording, tmp_path):
+    path = tmp_path / "a [bold] :smile: ü.hdf5"
+    shutil.copy(recording, path)
+    assert path.name in run("check", path)[1]
+    assert path.name in run("info", path)[1]
+    assert path.name in run("info", tmp_path / "none" / path.name)[2]
+
+
+def test_metadata_with_brackets_do_not_stop_evaluate(run, model, tmp_path):
+    root = tmp_path / "data"
+    generate_dataset(root, n_train_users=0, n_val_users=0, n_test_users=1, n_stages=1)
+    table = root / "metadata.csv"
+    table.write_text(table.read_text().replace(",both,", ",[/b] :smile:,"))
+    options = ("--mode", "stream", "--by", "moving_hand")
+    code, out, _ = run("evaluate", "--data", root, "--checkpoint", model, "--out", tmp_path / "scores", *options)
+    assert code == 0
+    assert "[/b] :smile:" in out
+
+
+def test_a_terminal_without_unicode_gets_every_line(model, recording, tmp_path):
+    path = tmp_path / "é.hdf5"
+    shutil.copy(recording, path)
+    done = subprocess.run(
+        [sys.executable, "-c", "from emgpose.cli import main; main()", "check", str(path)],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert done.returncode == 0
+    assert b"\\xe9.hdf5: ok (" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other file systems take no such names")
+def test_a_file_name_that_is_no_utf_8_is_spelled_out_on_the_page(run, model, recording, tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.hdf5"))
+    shutil.copy(recording, path)
+    out, html = tmp_path / "a.csv", tmp_path / "a.html"
+    assert run("predict", path, "--checkpoint", model, "--out", out, "--html", html)[0] == 0
+    assert "\\udcff" in html.read_text()
 
 
 def test_usage_errors_exit_2(run, recording):
@@ -173,18 +249,19 @@ def test_evaluate_by_columns_groups_by_them(run, model, broken_dataset, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (("--device", "cuda:7"), "--device cuda:7"),
-        (("--split", "tset"), "tset"),
-        (("--by", "sied"), "sied"),
-        (("--where", "__import__('os').system('true')"), "not a supported function"),
+        (("--device", "cuda:7"), 2, "--device cuda:7"),
+        (("--device", "meta"), 2, "--device meta"),
+        (("--split", "tset"), 1, "tset"),
+        (("--by", "sied"), 2, "sied"),
+        (("--where", "__import__('os').system('true')"), 1, "not a supported function"),
     ],
 )
-def test_evaluate_refuses_a_wrong_option_in_one_message(run, model, broken_dataset, tmp_path, arguments, message):
+def test_evaluate_refuses_a_wrong_option_in_one_message(run, model, broken_dataset, tmp_path, arguments, code, message):
     root, _ = broken_dataset
-    code, _, err = run("evaluate", "--data", root, "--checkpoint", model, "--out", tmp_path / "out", *arguments)
-    assert code == 1
+    ended, _, err = run("evaluate", "--data", root, "--checkpoint", model, "--out", tmp_path / "out", *arguments)
+    assert ended == code
     assert message in err
 
 

@@ -171,6 +171,30 @@ def test_a_state_that_was_saved_goes_on_the_same(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", STREAMING)
+def test_emg_of_more_streams_than_the_state_has_is_refused(name: str) -> None:
+    model = narrow(name)
+    with pytest.raises(ShapeError, match="holds 2 streams, the state 1"):
+        model(some_emg(10), model.initial_state(some_pose(1)))
+
+
+@pytest.mark.parametrize("name", [*MODELS, *VARIANTS])
+def test_in_double_precision_every_mode_gives_the_same_poses(name: str) -> None:
+    model, emg = narrow(name), some_emg(2_400, batch=1)[0].T.numpy()
+    single = {mode: model.predict(emg, some_pose()[0].numpy(), mode=mode) for mode in model.modes}
+    model.double()
+    for mode, expected in single.items():
+        np.testing.assert_allclose(model.predict(emg, some_pose()[0].numpy(), mode=mode), expected, atol=1e-4)
+
+
+def test_predict_leaves_each_part_in_the_mode_it_was_in() -> None:
+    model = narrow("regression_neuropose").train()
+    model.encoder.eval()
+    before = [module.training for module in model.modules()]
+    model.predict(some_emg(400)[0].T.numpy())
+    assert [module.training for module in model.modules()] == before
+
+
+@pytest.mark.parametrize("name", STREAMING)
 def test_predict_in_stream_mode_gives_the_frames_as_they_come(name: str) -> None:
     model, emg = narrow(name), some_emg()
     predicted = model.predict(emg[0].T.numpy(), some_pose()[0].numpy(), mode="stream")
@@ -222,6 +246,11 @@ def test_bad_input_is_refused_with_its_place(name: str) -> None:
         emg[1_234, 5] = bad
         with pytest.raises(DataError, match="sample 1234, channel 5"):
             model.predict(emg)
+    for bad_type in (emg.astype(complex), emg.astype(str)):
+        with pytest.raises(DataError, match="not an array of real numbers"):
+            model.predict(bad_type)
+    with pytest.raises(DataError, match="infinite at sample 0, channel 0"):
+        model.predict(np.full((N_SAMPLES, 16), 1e300))
     with pytest.raises(ShapeError, match="channel=16"):
         model.predict(emg[:, :8])
     with pytest.raises(ShapeError, match="channel=16"):

@@ -9,7 +9,7 @@ import torch
 
 from emgpose import HandModel, metrics, open_session
 from emgpose.errors import ConfigError, DataError
-from emgpose.evaluation import evaluate
+from emgpose.evaluation import conditions_of, evaluate, three_questions
 from emgpose.windows import window_starts
 from follower import predict_alone
 from generated import break_dataset, generate_session
@@ -158,6 +158,25 @@ def test_conditions_can_be_columns_of_the_metadata(generated_root, follower):
     assert set(result.windows["condition"]) == {f"{g}|{s}" for g in ("user", "user_stage") for s in ("left", "right")}
     with pytest.raises(ConfigError, match="no such column"):
         evaluate(follower, generated_root, by=["sidee"])
+
+
+def test_conditions_of_the_data_sets_own_are_scored_beside_and_named_as_not_held_out(two_sessions, follower):
+    table = pd.read_csv(two_sessions / "metadata.csv")
+    table.assign(generalization=["user", "seen"], placement=["p0", ""], placement_split="new").to_csv(
+        two_sessions / "metadata.csv", index=False
+    )
+    result = evaluate(follower, two_sessions, modes=["published"])
+    assert conditions_of(result) == ["user", "seen", "all"]
+    assert "held out by user; seen (and so all) not" in dict(three_questions(result))["Is the split by user and stage?"]
+    by_placement = evaluate(follower, two_sessions, modes=["published"], by=["placement"])
+    assert set(by_placement.windows["condition"]) == {"p0", "(empty)"}
+
+
+def test_a_column_value_that_would_pass_for_all_windows_is_refused(two_sessions, follower):
+    table = pd.read_csv(two_sessions / "metadata.csv")
+    table.assign(placement=["all", "p1"]).to_csv(two_sessions / "metadata.csv", index=False)
+    with pytest.raises(ConfigError, match="'all' is the name of all windows together"):
+        evaluate(follower, two_sessions, by=["placement"])
 
 
 def test_train_recordings_are_a_condition_of_their_own(generated_root, follower):

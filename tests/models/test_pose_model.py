@@ -164,6 +164,17 @@ def test_frames_can_be_longer_or_shorter_than_steps() -> None:
         assert whole.shape[-1] == 8
 
 
+def test_steps_of_a_long_stream_use_the_frame_of_their_sample_at_any_stride() -> None:
+    # 117 * (40 / 39) is just below 120 in floating point.
+    for strides in ((13, 3), (11, 7), (61, 1)):
+        sizes = {"kind": "convnet", "channels": [2, 2], "kernels": [61, 7], "strides": strides}
+        model = build_model("emgpose50", featurizer=sizes)
+        assert isinstance(model, PoseModel)
+        steps = np.arange(10_000)
+        used = model.frames_of_steps(steps, 10**9)
+        assert used.lower.tolist() == [40 * step // (strides[0] * strides[1]) for step in steps.tolist()]
+
+
 def test_a_pose_for_another_batch_is_refused() -> None:
     with pytest.raises(ShapeError, match="batch=1"):
         small("tracking_emg2pose").rollout(some_emg(2_000), torch.zeros(3, 20))

@@ -1,5 +1,6 @@
 """The page in a real browser: headless Chromium, from a file, without a network."""
 
+import io
 import shutil
 from dataclasses import dataclass, field
 
@@ -234,6 +235,44 @@ def test_a_phone_sees_the_whole_width_in_either_scheme(pages, open_page, scheme)
     opened.page.locator("#finger").select_option("all")
     assert opened.page.locator("#joints").bounding_box()["height"] > 600
     assert opened.complaints == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_names_of_one_long_word_stay_inside_the_page(tmp_path, open_page, width):
+    word = "long_name_" * 40
+    times_s = np.arange(100) / 50
+    tracks = [Track(word + end, times_s, poses(100)) for end in "ab"]
+    emg = EmgEnvelope([word + str(i) for i in range(8)], 2000, 2)
+    emg.add(np.random.default_rng(0).standard_normal((4000, 8)).astype(np.float32))
+    path = tmp_path / "long.html"
+    write_hand_page(
+        path, title=word, hand=HandModel.generic(), tracks=tracks, emg=emg, causal=True, warnings=[word], omitted=[word]
+    )
+    opened = open_page(path, width, 900)
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def specks(picture):
+    """Pixels that are darker than an otherwise even ring two pixels around them."""
+    grey = picture.astype(float).sum(axis=2)
+    rows, columns = grey.shape
+    ring = [(i, j) for i in range(5) for j in range(5) if max(abs(i - 2), abs(j - 2)) == 2]
+    around = np.stack([grey[i : rows - 4 + i, j : columns - 4 + j] for i, j in ring])
+    even = np.ptp(around, axis=0) < 0.06 * around.mean(axis=0)
+    return int((even & (grey[2:-2, 2:-2] < 0.95 * around.min(axis=0))).sum())
+
+
+def test_the_skin_has_no_dark_specks(pages, open_page):
+    image = pytest.importorskip("PIL.Image")
+    opened = open_page(pages["right"])
+    found = 0
+    for view in ("front", "palm", "back", "side"):
+        opened.page.locator(f"[data-view={view}]").click()
+        opened.page.evaluate("emgpose.setFrame(0)")
+        opened.page.wait_for_timeout(200)
+        picture = image.open(io.BytesIO(opened.page.locator("#hand").screenshot()))
+        found += specks(np.asarray(picture.convert("RGB")))
+    assert found <= 12  # contours between fingers; without centroid sampling 28
 
 
 def test_without_webgl_the_page_says_so_and_draws_a_stick_figure(pages, open_page):

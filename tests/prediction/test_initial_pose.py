@@ -64,7 +64,9 @@ def test_every_pose_file_gives_its_angles(session, tmp_path, kind):
         ("[1, 2, 3]", "shape"),
         ("[" + ", ".join(["45"] * 20) + "]", "degrees"),
         ("[" + ", ".join(["NaN"] * 20) + "]", "THUMB_CMC_FE is nan"),
+        ("[" + ", ".join(["5"] * 20) + "]", "degrees"),
         ("{", "could not read"),
+        ("[" * 100_000, "could not read"),
         ('{"THUMB_CMC_FE": 0}', "THUMB_CMC_AA"),
     ],
 )
@@ -72,6 +74,13 @@ def test_a_bad_pose_file_is_refused_with_the_reason(session, tmp_path, content, 
     path = tmp_path / "pose.json"
     path.write_text(content)
     with pytest.raises(DataError, match=message):
+        choose(session, str(path))
+
+
+def test_a_damaged_npz_is_refused(session, tmp_path):
+    path = tmp_path / "pose.npz"
+    path.write_bytes(b"PK\x03\x04 cut short")
+    with pytest.raises(DataError, match="could not read"):
         choose(session, str(path))
 
 

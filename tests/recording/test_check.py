@@ -95,6 +95,25 @@ def test_a_wrong_rate_is_named(tmp_path: Path, rate_hz: float, severity: str) ->
     assert f"{rate_hz:g} Hz" in finding.message
 
 
+def test_a_channel_that_falls_off_is_named_with_how_long(tmp_path: Path) -> None:
+    def falls_off(emg: np.ndarray) -> np.ndarray:
+        emg[9000:12_000, 4] = 0
+        return emg
+
+    (finding,) = check_session(written(tmp_path / "a.hdf5", alter=falls_off)).findings
+    assert (finding.code, finding.severity) == ("dead_span", "warning")
+    assert "channel emg4" in finding.where
+    assert "1.5 s of the recording's 7 s" in finding.message
+
+
+def test_the_steps_of_a_coarse_converter_are_not_taken_for_a_dead_channel(tmp_path: Path) -> None:
+    # A quiet recording in steps of three standard deviations: most samples repeat the one before.
+    emg = 3 * np.round(np.random.default_rng(0).standard_normal((14_000, N_CHANNELS)) / 3)
+    report = check_session(written(tmp_path / "a.hdf5", emg=emg))
+    assert min(figures["flat_share"] for figures in report.figures["channels"].values()) > 0.5
+    assert "dead_channel" not in codes(report)
+
+
 def test_a_wrong_number_of_channels_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "a.hdf5", alter=lambda emg: emg[:, :12])
     assert codes(check_session(path)) == ["channel_count"]

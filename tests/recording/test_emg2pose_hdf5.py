@@ -331,12 +331,39 @@ def test_text_is_found_in_every_version_of_the_format(tmp_path: Path, libver: st
         assert not session.valid().any()
 
 
+def test_a_damaged_heap_of_attributes_outside_the_header_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.hdf5"
+    with h5py.File(path, "w", libver="latest") as file:
+        group = file.create_group("emg2pose")
+        rows = np.ones(N, dtype=ROW)
+        rows["time"] = np.arange(N) / 2000
+        group.create_dataset("timeseries", data=rows)
+        group.attrs.update(ATTRIBUTES)
+    assert open_session(path).user == "u1"
+    content = bytearray(path.read_bytes())
+    assert b"BTHD" in content  # more than eight attributes: they have left the header
+    first_object = content.index(b"GCOL") + 16
+    content[first_object + 8 : first_object + 16] = (2**63).to_bytes(8, "little")
+    path.write_bytes(content)
+    with pytest.raises(SessionFormatError, match="does not fit in"):
+        open_session(path)
+
+
 def test_a_file_that_was_replaced_after_opening_is_not_read(tmp_path: Path) -> None:
     path = make(tmp_path / "f.hdf5")
     session = open_session(path)
     make(path, chunks=(50,))
     with pytest.raises(SessionFormatError, match="was replaced since"):
         session.emg()
+
+
+def test_a_file_that_is_cut_short_while_it_is_read_gives_no_zeros(tmp_path: Path) -> None:
+    path = make(tmp_path / "f.hdf5")
+    with open_session(path) as session:
+        session.emg(0, 10)
+        os.truncate(path, path.stat().st_size // 2)
+        with pytest.raises(SessionFormatError, match="or written to"):
+            session.emg(N - 10)
 
 
 def test_a_file_that_was_removed_after_opening_is_named(tmp_path: Path) -> None:

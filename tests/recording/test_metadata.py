@@ -36,6 +36,14 @@ def test_types_are_what_they_mean(tmp_path: Path) -> None:
     assert table["generalization"].tolist() == ["", "stage", "user", "user_stage"]
 
 
+def test_a_data_set_may_have_conditions_of_its_own(tmp_path: Path) -> None:
+    rows = [*ROWS, "e,s3,u1,walk,left,both,False,False,test,seen,1,2"]
+    table = read_metadata(write(tmp_path, rows))
+    assert select_sessions(table, generalization="seen")["filename"].tolist() == ["e"]
+    with pytest.raises(SplitError, match="expected one of user, stage, user_stage, seen"):
+        select_sessions(table, generalization="unseen")
+
+
 def test_users_that_look_like_numbers_stay_text(tmp_path: Path) -> None:
     table = read_metadata(write(tmp_path, [ROWS[0].replace("u1", "007")]))
     assert table["user"].tolist() == ["007"]
@@ -72,6 +80,16 @@ def test_a_query_that_finds_nothing_says_why(tmp_path: Path, choice: dict, says:
         select_sessions(table, **choice)
 
 
+def test_a_query_compares_and_does_nothing_else(tmp_path: Path) -> None:
+    table = read_metadata(write(tmp_path, ROWS)).assign(**{"extra column": "x"})
+    for where in ("user.str.startswith('u') and `extra column` == 'x'", "user.isin(['u1'])", "start.between(0, 99)"):
+        assert len(select_sessions(table, where=where))
+    target = tmp_path / "written.csv"
+    with pytest.raises(SplitError, match="'to_csv' is not a supported function"):
+        select_sessions(table, where=f"session.to_csv('{target}') == 1")
+    assert not target.exists()
+
+
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
@@ -81,13 +99,15 @@ def test_a_query_that_finds_nothing_says_why(tmp_path: Path, choice: dict, says:
         ([ROWS[0].replace("left", "up")], "row 2, column side: expected left or right, got 'up'"),
         ([ROWS[0].replace("train", "trian")], "row 2, column split"),
         ([ROWS[1].replace(",stage,1.5", ",,1.5")], "row 2, column generalization"),
-        ([ROWS[1].replace(",stage,1.5", ",both,1.5")], "row 2, column generalization"),
+        ([ROWS[1].replace(",stage,1.5", ",all,1.5")], "row 2, column generalization"),
+        ([ROWS[1].replace(",stage,1.5", ",test,1.5")], "row 2, column generalization"),
         ([ROWS[0].replace("a,", "../a,", 1)], "row 2, column filename: expected a file name below"),
         ([ROWS[0].replace("a,", "/etc/a,", 1)], "row 2, column filename"),
         ([ROWS[0].replace("a,", ",", 1)], "row 2, column filename"),
         ([ROWS[0].replace("u1", "")], "row 2, column user"),
         ([ROWS[0].replace("u1", "u\x1b1")], "row 2, column user"),
         ([ROWS[0].replace("1.5", "early")], "row 2, column start: expected seconds"),
+        ([ROWS[0].replace("1.5", "inf")], "row 2, column start: expected seconds"),
         ([ROWS[0].replace("False", "maybe")], "row 2, column held_out_user"),
         (['"a,s1'], "cannot be read as a CSV table"),
     ],

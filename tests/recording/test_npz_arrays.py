@@ -32,6 +32,16 @@ def test_arrays_and_their_mask_are_read(tmp_path: Path) -> None:
         assert session.sample_rate_hz == 2000
 
 
+def test_an_archive_that_was_replaced_after_opening_is_not_read(tmp_path: Path) -> None:
+    path = save(tmp_path / "f.npz", **good())
+    session = open_session(path)
+    session.close()
+    save(path, **{**good(), "emg": np.ones((40, 16), dtype=np.float32)})
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(SessionFormatError, match="it was replaced since"):
+        session.emg()
+
+
 def test_counts_of_an_adc_are_read_as_they_are(tmp_path: Path) -> None:
     emg = np.arange(-320, 320, dtype=np.int16).reshape(40, 16)
     with open_session(save(tmp_path / "f.npz", emg=emg), rate_hz=500) as session:

@@ -97,6 +97,8 @@ def test_clipping_and_hanging_show_in_their_shares() -> None:
     assert (clipped.lowest, clipped.highest) == (-2, 2)
     assert hanging.flat_share == pytest.approx(0.5, abs=0.001)
     assert constant.flat_share == 1
+    assert hanging.stuck_share == pytest.approx(0.5, abs=0.001)
+    assert (clipped.stuck_share, constant.stuck_share) == (0, 1)
     assert constant.rms < 1e-6
 
 

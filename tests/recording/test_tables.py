@@ -207,12 +207,14 @@ def test_a_time_stamp_that_is_no_number_is_named(tmp_path: Path) -> None:
         open_session(timed(tmp_path, time_s))
 
 
-def test_a_table_that_grew_after_opening_is_not_mixed_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n_rows", [5, 6])
+def test_a_table_that_was_replaced_after_opening_is_not_mixed_up(tmp_path: Path, n_rows: int) -> None:
     path = write(tmp_path / "f.csv", EMG, numbers(5, 3))
     session = open_session(path, rate_hz=10)
     session.close()
-    write(path, EMG, numbers(6, 3))
-    with pytest.raises(EmgPoseError, match="had 5 rows"):
+    write(path, EMG, numbers(n_rows, 3) + 1)
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(EmgPoseError, match="it was replaced since"):
         session.emg()
 
 

@@ -41,6 +41,15 @@ def test_every_real_recording_opens_as_a_sixteen_channel_band(grabmyo: Path) -> 
             assert 10 < np.median(emg.std(axis=0)) < 200
 
 
+def test_a_record_that_was_replaced_after_opening_is_not_read(copy: Path) -> None:
+    session = open_session(copy)
+    session.emg(0, 10)
+    signals = copy.with_suffix(".dat")
+    signals.write_bytes(bytes(signals.stat().st_size))
+    with pytest.raises(SessionFormatError, match="it was replaced since"):
+        session.emg(0, 10)
+
+
 def test_samples_are_microvolts_through_the_gains_of_the_header(grabmyo: Path) -> None:
     # W1 is signal 17 of 32: gain 146064.61290858418 per mV, baseline 3149.
     counts = np.fromfile(grabmyo / f"{TRIAL}.dat", dtype="<i2").reshape(-1, 32)[:, 17]

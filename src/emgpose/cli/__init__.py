@@ -11,7 +11,7 @@ from emgpose.cli.info import info
 from emgpose.cli.models import models
 from emgpose.cli.predict import predict
 from emgpose.cli.simulate import simulate
-from emgpose.cli.terminal import say_error
+from emgpose.cli.terminal import say_error, show_any_name
 
 app = typer.Typer(
     name="emgpose",
@@ -25,27 +25,32 @@ for command in (info, check, predict, evaluate, models, simulate):
     app.command()(command)
 
 EXIT_BAD_DATA = 1
+EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line; every expected failure ends in one message and an exit code.
 
-    0 ok, 1 findings or bad data, 2 wrong usage, 130 Ctrl-C. A traceback means a bug in emgpose.
+    0 ok, 1 findings or bad data, 2 wrong usage or configuration, 130 Ctrl-C. A traceback means a bug in emgpose.
     """
-    from emgpose.errors import EmgPoseError
+    from emgpose.errors import ConfigError, EmgPoseError
 
+    show_any_name()
     try:
         app()
     except SystemExit as end:
         if end.code == EXIT_INTERRUPTED:
             say_error("interrupted; no half-written file was left")
         raise
+    except ConfigError as error:
+        say_error(error)
+        sys.exit(EXIT_USAGE)
     except EmgPoseError as error:
         say_error(error)
         sys.exit(EXIT_BAD_DATA)
     except OSError as error:
-        say_error(f"{error.filename or 'file'}: {error.strerror or error}")
+        say_error(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error)
         sys.exit(EXIT_BAD_DATA)
     except MemoryError:
         say_error("out of memory; a shorter recording, a smaller --batch-size or a machine with more memory is needed")

@@ -54,7 +54,7 @@ def _print(reports: "list[Report]") -> None:
         n_warnings = len(report.findings) - n_errors
         verdict = f"{n_errors} errors, {n_warnings} warnings" if report.findings else "ok"
         size = f"{len(report.sessions)} recordings" if isinstance(report, DatasetReport) else _facts_line(report)
-        out.print(f"{report.path}: {verdict} ({size})", markup=False)
+        out.print(f"{report.path}: {verdict} ({size})")
         for finding in report.findings:
             _print_finding(finding)
 
@@ -74,4 +74,4 @@ def _print_finding(finding: "Finding") -> None:
     from emgpose.cli.terminal import out
 
     out.print(f"  {finding.severity}", style=COLOURS[finding.severity], end=" ")
-    out.print(f"{finding.code}: {finding.where}: {finding.message}", markup=False)
+    out.print(f"{finding.code}: {finding.where}: {finding.message}")

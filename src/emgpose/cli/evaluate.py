@@ -93,7 +93,7 @@ def require_device(device: str) -> None:
     from emgpose.errors import ConfigError
 
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"--device {device}: not usable here ({reason}); use --device cpu") from None
@@ -105,7 +105,7 @@ def _show(evaluation: "Evaluation", written: list[Path], json: bool) -> None:
 
     for item in evaluation.left_out:
         err.print("left out:", style="bold yellow", end=" ")
-        err.print(f"{item.path}: {item.reason}", markup=False)
+        err.print(f"{item.path}: {item.reason}")
     if json:
         document: dict[str, Any] = run_document(evaluation, command=sys.argv)
         document["summary"] = summarise(evaluation).to_dict("records")
@@ -127,10 +127,10 @@ def _print_scores(evaluation: "Evaluation") -> None:
     for row in score_rows(evaluation):
         table.add_row(row.name, row.label, *(row.cells.get(name, "-") for name in conditions))
     out.print(table)
-    out.print("Mean joint-angle error [deg] ± SD over users / landmark distance [mm].", markup=False)
-    out.print(f"Scored on {recorded_label(evaluation)}; hand: {evaluation.hand.name}.", markup=False)
+    out.print("Mean joint-angle error [deg] ± SD over users / landmark distance [mm].")
+    out.print(f"Scored on {recorded_label(evaluation)}; hand: {evaluation.hand.name}.")
     for question, answer in three_questions(evaluation):
-        out.print(f"{question} {answer}.", markup=False)
+        out.print(f"{question} {answer}.")
     n_windows = len(evaluation.windows) // len(evaluation.modes)
     out.print(
         f"{n_windows} windows from {evaluation.n_scored} of {evaluation.n_recordings} recordings; "
@@ -141,4 +141,4 @@ def _print_scores(evaluation: "Evaluation") -> None:
 def _print_files(written: list[Path]) -> None:
     from emgpose.cli.terminal import out
 
-    out.print("written: " + ", ".join(str(path) for path in written), markup=False)
+    out.print("written: " + ", ".join(str(path) for path in written))

@@ -48,13 +48,13 @@ def info(
     for name, value in facts.items():
         shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
         shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else shown
-        out.print(f"{name:<{width}}  {shown}", markup=False)
+        out.print(f"{name:<{width}}  {'-' if shown in (None, '') else shown}")
 
 
 def _installation() -> dict[str, Any]:
     import torch
 
-    from emgpose import __version__
+    from emgpose.version import __version__
 
     devices = ["cpu"]
     if torch.cuda.is_available():

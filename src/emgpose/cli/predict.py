@@ -1,5 +1,6 @@
 """`emgpose predict`: a recording in, joint angles (and landmarks, and a page) out."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from emgpose.prediction import PredictionReport
 
 CSV_RATE_HZ = 50.0
+PAGE_SUFFIXES = (".html", ".htm")
 
 
 def predict(
@@ -59,14 +61,14 @@ def predict(
     json: Json = False,
 ) -> None:
     """Predict joint angles through a whole recording; memory does not grow with its length."""
+    from emgpose.atomic import require_writable
     from emgpose.checkpoints import load_model
     from emgpose.cli.terminal import progress_bar
     from emgpose.kinematics import HandModel
     from emgpose.prediction import PageCollector, choose_initial_pose, doubts, open_pose_writer, predict_recording
     from emgpose.recording import open_session, prepare_session
 
-    if html is not None and html.resolve() == out.resolve():
-        raise ConfigError(f"--html {html}: expected another file than --out")
+    _protect_inputs({"--out": out, "--html": html}, (recording, checkpoint, hand, initial_pose))
     model = load_model(checkpoint, experiment=experiment)
     hand_model = HandModel.load(hand) if hand else HandModel.generic()
     rate = CSV_RATE_HZ if rate is None and out.suffix == ".csv" else rate
@@ -75,7 +77,11 @@ def predict(
         floor = number_list("--noise-floor", noise_floor)
         session = prepare_session(raw, model.card.preprocessing, noise_floor=floor, rest_span=rest_span)
         pose = choose_initial_pose(initial_pose, session, task=model.task, left_context=model.left_context)
-        page = PageCollector(session, html_span, rate or model.sample_rate_hz) if html else None
+        page = None
+        if html is not None:
+            require_writable(html)
+            first_pose_s = model.left_context / model.sample_rate_hz
+            page = PageCollector(session, html_span, rate or model.sample_rate_hz, first_pose_s)
         facts = {
             "recording": str(recording),
             "checkpoint": str(checkpoint),
@@ -101,6 +107,28 @@ def predict(
         if page is not None and html is not None:
             page.write(html, report, hand_model, title=raw.name, facts=_page_facts(report, model, checkpoint))
     _show(report, out, html, json)
+
+
+def _protect_inputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | str | None]) -> None:
+    """Refuse to write over what is read, or two outputs into one file.
+
+    Raises
+    ------
+    ConfigError : an output is an input or another output, or the page's name does not end in .html.
+    """
+    taken = [Path(path) for path in inputs if path is not None]
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if option == "--html" and path.suffix not in PAGE_SUFFIXES:
+            raise ConfigError(f"{option} {path}: expected a name ending in {' or '.join(PAGE_SUFFIXES)}")
+        if any(_same_file(path, other) for other in taken):
+            raise ConfigError(f"{option} {path}: this file is read or written already; choose another name")
+        taken.append(path)
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
 
 
 def _page_facts(report: "PredictionReport", model: Any, checkpoint: Path) -> dict[str, str]:
@@ -132,7 +160,7 @@ def _show(report: "PredictionReport", out: Path, html: Path | None, json: bool) 
 
     for warning in report.warnings:
         err.print("warning:", style="bold yellow", end=" ")
-        err.print(warning, markup=False)
+        err.print(warning)
     if json:
         print_json(report.to_dict() | {"out": str(out), "html": str(html) if html else None})
         return
@@ -146,4 +174,4 @@ def _show(report: "PredictionReport", out: Path, html: Path | None, json: bool) 
         "written": ", ".join(str(path) for path in (out, html) if path),
     }
     for name, value in lines.items():
-        console.print(f"{name:<13} {value}", markup=False)
+        console.print(f"{name:<13} {value}")

@@ -1,5 +1,6 @@
 """What every command shares: consoles, progress bars, JSON output and argument checks."""
 
+import io
 import json
 import math
 import sys
@@ -9,21 +10,30 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+# Names of files, users and stages are shown as they are: [brackets] are no markup and :words: no emoji.
+_PLAIN: dict[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False, "emoji": False}
 # A pipe or log has no width; tables there are laid out whole rather than squeezed into 80 columns.
-out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+out = Console(width=None if sys.stdout.isatty() else 160, **_PLAIN)
+err = Console(stderr=True, **_PLAIN)
 
 
 def say_error(error: object) -> None:
-    """Print one message to stderr, without markup from file names being obeyed."""
+    """Print one message to stderr."""
     err.print("error:", style="bold red", end=" ")
-    err.print(str(error), markup=False)
+    err.print(str(error))
+
+
+def show_any_name() -> None:
+    """Spell out what the terminal's encoding lacks, rather than fail on a name or sign in it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def progress_bar() -> Progress:
     """Return a bar on stderr with count, elapsed time and ETA; silent where stderr is no terminal."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

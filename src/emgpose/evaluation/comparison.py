@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from emgpose.evaluation.published import PUBLISHED_SCORES
-from emgpose.evaluation.result import Evaluation
+from emgpose.evaluation.published import CONDITION_TITLES, PUBLISHED_SCORES
+from emgpose.evaluation.result import ALL, Evaluation
 from emgpose.evaluation.summary import conditions_of, figure, summarise
 from emgpose.models import EmgModel, Mode
 
@@ -109,9 +109,12 @@ def _split_answer(evaluation: Evaluation) -> str:
     if evaluation.by:
         columns = ", ".join(evaluation.by)
         return f"conditions are the values of {columns}; whether they were held out depends on the training"
-    held_out = [c for c in conditions_of(evaluation) if c in ("user", "stage", "user_stage")]
+    conditions = [condition for condition in conditions_of(evaluation) if condition != ALL]
+    held_out = [condition for condition in conditions if condition in CONDITION_TITLES]
     if evaluation.split in ("test", "val") and held_out:
-        return f"yes, by the metadata: {evaluation.split} split, held out by {', '.join(held_out)}"
+        others = [condition for condition in conditions if condition not in held_out]
+        but = f"; {', '.join(others)} (and so {ALL}) not, as far as the metadata say" if others else ""
+        return f"yes, by the metadata: {evaluation.split} split, held out by {', '.join(held_out)}{but}"
     return f"no: split {evaluation.split or 'all'}, with recordings of users and stages that training may have seen"
 
 

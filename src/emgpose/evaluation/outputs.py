@@ -32,8 +32,8 @@ from emgpose.evaluation.comparison import (
 from emgpose.evaluation.protocol import TEST_STRIDE_SAMPLES
 from emgpose.evaluation.provenance import git_state, versions
 from emgpose.evaluation.published import CONDITION_TITLES
-from emgpose.evaluation.result import Evaluation
-from emgpose.evaluation.summary import ALL, SUMMARY_UNITS, conditions_of, drift_table, figure, summarise
+from emgpose.evaluation.result import ALL, Evaluation
+from emgpose.evaluation.summary import SUMMARY_UNITS, conditions_of, drift_table, figure, summarise
 from emgpose.metrics import PUBLISHED_DERIVATIVES
 from emgpose.models import Mode
 

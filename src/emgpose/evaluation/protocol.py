@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from emgpose.errors import ConfigError, DataError, EmgPoseError
-from emgpose.evaluation.result import Evaluation, LeftOut, ReadRecording
+from emgpose.evaluation.result import ALL, Evaluation, LeftOut, ReadRecording
 from emgpose.evaluation.scoring import Window, WindowScorer, WindowScores
 from emgpose.evaluation.static_hand import choose_static_hand
 from emgpose.evaluation.totals import Totals
@@ -106,6 +106,8 @@ def evaluate(
     _require_columns(table, by)
     chosen = select_sessions(table, split=split, where=where)
     rows = [{str(name): value for name, value in row.items()} for row in chosen.to_dict("records")]
+    if ALL in {condition_of(row, by) for row in rows}:
+        raise ConfigError(f"--by {', '.join(by)}: its value '{ALL}' is the name of all windows together; rename it")
     model = model.to(device).eval()
     hand = HandModel.generic() if hand is None else hand
     static = choose_static_hand(model, root, table)
@@ -238,10 +240,15 @@ class _Pass:
         self.run.left_out.append(LeftOut(path, reason))
 
     def _condition(self, row: Row) -> str:
-        if self.run.by:
-            return "|".join(str(row[column]) for column in self.run.by)
-        # Train rows have no generalization: their condition is the split.
-        return str(row["generalization"] or row["split"])
+        return condition_of(row, self.run.by)
+
+
+def condition_of(row: Row, by: Sequence[str]) -> str:
+    """Name the group of a recording: the values of the columns `by`, else what was held out."""
+    if by:
+        return "|".join(str(row[column]) or "(empty)" for column in by)
+    # Train rows have no generalization: their condition is the split.
+    return str(row["generalization"] or row["split"])
 
 
 def _open_for(model: EmgModel, path: Path) -> Session:

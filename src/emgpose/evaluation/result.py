@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
@@ -12,6 +13,8 @@ from emgpose.kinematics import HandModel
 from emgpose.models import EmgModel, Mode
 from emgpose.recording.fingerprint import data_fingerprint
 
+ALL: Final = "all"
+"""The condition of all windows together."""
 GroupKey = tuple[str, str, str]
 """Mode, condition, user."""
 

@@ -1,5 +1,6 @@
 """Score a batch of windows: predict it in every mode, and measure model and static hand on the same samples."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,10 @@ from emgpose.models.resampling import blend
 # Networks over whole windows keep every layer near the EMG's rate: 32 at once take 2.4 GiB (NeuroPose) and 3.7 GiB
 # (SensingDynamics), 4 take less than 1 GiB. A recurrent rollout is small, and faster the more windows step together.
 WHOLE_WINDOWS_AT_ONCE: Final = 4
+# Metrics compute in float64: 32 windows of 20 joints at once would take several hundred MiB.
+WINDOWS_MEASURED_AT_ONCE: Final = 4
+# Samples of a stream that go in together.
+STREAM_CHUNK_SAMPLES: Final = 2_000
 STATIC_METRICS: Final = ("mae", "landmark_distance", "fingertip_distance")
 WINDOW_METRIC_UNITS: Final = {
     **metrics.METRIC_UNITS,
@@ -69,9 +74,11 @@ def predict_windows(model: EmgModel, emg: Tensor, initial_pose: Tensor | None, m
     if mode == "published":
         return model.rollout(emg, initial_pose)
     state = model.initial_state(initial_pose, batch_size=len(emg))
-    frames, _ = model(emg, state)
-    poses = torch.cat([state.pose.unsqueeze(-1), frames], dim=-1)
-    return blend(poses, model.stream_placing(np.arange(emg.shape[-1] - model.left_context)))
+    poses = [state.pose.unsqueeze(-1)]
+    for chunk in emg.split(STREAM_CHUNK_SAMPLES, dim=-1):
+        frames, state = model(chunk, state)
+        poses.append(frames)
+    return blend(torch.cat(poses, dim=-1), model.stream_placing(np.arange(emg.shape[-1] - model.left_context)))
 
 
 @dataclass(frozen=True)
@@ -106,38 +113,46 @@ class WindowScorer:
     def score(self, windows: list[Window]) -> list[list[WindowScores]]:
         """Score windows; the outer list is by mode, the inner by window."""
         emg = torch.stack([window.emg for window in windows]).to(self.device)
-        angles = torch.stack([window.joint_angles for window in windows]).to(self.device)
-        valid = torch.stack([window.valid for window in windows]).to(self.device)[:, -self.n_scored :]
-        initial_pose = angles[:, :, self.model.left_context]
-        given_pose = initial_pose if self.model.task == "tracking" else None
-        target = angles[:, :, -self.n_scored :]
+        context, task = self.model.left_context, self.model.task
+        initial_pose = torch.stack([window.joint_angles[:, context] for window in windows]).to(self.device)
+        given_pose = initial_pose if task == "tracking" else None
+        predictions = [self._predict(emg, given_pose, mode)[:, :, -self.n_scored :] for mode in self.modes]
+        scored: list[list[WindowScores]] = [[] for _ in self.modes]
+        for first in range(0, len(windows), WINDOWS_MEASURED_AT_ONCE):
+            part = slice(first, first + WINDOWS_MEASURED_AT_ONCE)
+            measured = self._measure(windows[part], initial_pose[part], [angles[part] for angles in predictions])
+            for of_mode, scores in zip(scored, measured, strict=True):
+                of_mode.extend(scores)
+        return scored
+
+    def _measure(
+        self, windows: list[Window], initial_pose: Tensor, predictions: list[Tensor]
+    ) -> Iterator[list[WindowScores]]:
+        """Give the scores of some windows, mode by mode."""
+        target = torch.stack([window.joint_angles[:, -self.n_scored :] for window in windows]).to(self.device)
+        valid = torch.stack([window.valid[-self.n_scored :] for window in windows]).to(self.device)
         still = self.static.poses(initial_pose).unsqueeze(-1).expand_as(target)
         static_scores = self._static_scores(still, target, valid)
         static_drift, _ = metrics.error_over_time(still, target, valid, DRIFT_BIN_SAMPLES)
-        scored = []
-        for mode in self.modes:
-            prediction = self._predict(emg, given_pose, mode)[:, :, -self.n_scored :]
-            finite = prediction.isfinite().flatten(1).all(-1)
-            # Windows that are not finite are left out later; zeros keep the sums of the batch defined.
-            prediction = torch.where(finite.reshape(-1, 1, 1), prediction, 0.0)
+        for mode, angles in zip(self.modes, predictions, strict=True):
+            finite = angles.isfinite().flatten(1).all(-1)
+            # Windows that are not finite are left out later; zeros keep the sums of the others defined.
+            prediction = torch.where(finite.reshape(-1, 1, 1), angles, 0.0)
             values = metrics.score_windows(
                 prediction, target, valid, self.hand, sample_rate_hz=self.model.sample_rate_hz
             )
             columns = {name: _array(column) for name, column in (values | static_scores).items()}
             totals = _totals_of(prediction, target, valid, static_drift)
-            scored.append(
-                [
-                    WindowScores(
-                        mode,
-                        bool(finite[i]),
-                        int(totals[i].n_valid),
-                        {name: float(column[i]) for name, column in columns.items()},
-                        totals[i],
-                    )
-                    for i in range(len(windows))
-                ]
-            )
-        return scored
+            yield [
+                WindowScores(
+                    mode,
+                    bool(finite[i]),
+                    int(totals[i].n_valid),
+                    {name: float(column[i]) for name, column in columns.items()},
+                    totals[i],
+                )
+                for i in range(len(windows))
+            ]
 
     def _predict(self, emg: Tensor, initial_pose: Tensor | None, mode: Mode) -> Tensor:
         if "stream" in self.model.modes:

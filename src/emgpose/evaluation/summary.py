@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 
 from emgpose.evaluation.published import CONDITION_TITLES
-from emgpose.evaluation.result import Evaluation
+from emgpose.evaluation.result import ALL, Evaluation
 from emgpose.evaluation.scoring import WINDOW_METRIC_UNITS
 from emgpose.evaluation.totals import DRIFT_BIN_SAMPLES, GROUP_METRIC_UNITS, Totals, merged
 
 PUBLISHED_BATCH = 32
-ALL = "all"
 SUMMARY_COLUMNS = ("condition", "metric", "reduction", "mean", "sd", "n_users", "n_windows")
 SUMMARY_UNITS = WINDOW_METRIC_UNITS | GROUP_METRIC_UNITS
 

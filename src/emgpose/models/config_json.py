@@ -1,6 +1,7 @@
 """Model configurations as JSON: frozen dataclasses of names and numbers, read back with every key checked."""
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -88,6 +89,17 @@ def read_kind(table: Mapping[str, type], values: object, where: str) -> type:
     return table[kind]
 
 
+def _finite(value: int | float, where: str) -> float:
+    """Give a number as a float; JSON also knows NaN, and whole numbers beyond every float."""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ConfigError(f"{where}: expected a finite number, got {number}")
+    return number
+
+
 def _typed(hint: Any, value: Any, where: str) -> Any:
     """Check one JSON value against its annotation; lists become tuples and whole numbers floats where wanted."""
     origin, options = typing.get_origin(hint), typing.get_args(hint)
@@ -100,13 +112,15 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
             return value
         raise ConfigError(f"{where}: unknown choice {value!r}; {nearest(str(value), map(str, options))}")
     if origin is tuple and isinstance(value, (list, tuple)):
+        if len(value) > _MAX_LAYERS:
+            raise ConfigError(f"{where}: expected at most {_MAX_LAYERS} values, got {len(value)}")
         if options[-1] is Ellipsis:
             return tuple(_typed(options[0], item, f"{where}[{i}]") for i, item in enumerate(value))
         if len(value) == len(options):
             return tuple(_typed(options[i], item, f"{where}[{i}]") for i, item in enumerate(value))
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is float and is_number:
-        return float(value)
+        return _finite(value, where)
     if (hint is int and is_number and isinstance(value, int)) or (hint in (str, bool) and isinstance(value, hint)):
         return value
     expected = hint.__name__ if isinstance(hint, type) and origin is None else str(hint)

@@ -4,6 +4,7 @@ A decoder projects the features of all steps at once (`project`), because that h
 the pose; the half that does is one small function (`step`).
 """
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Final, cast
@@ -19,6 +20,12 @@ from emgpose.models.config_json import check_layers
 DecoderState = tuple[Tensor, ...]
 
 
+def check_scale(scale: float) -> None:
+    """Refuse an output scalar that makes every pose NaN or infinite."""
+    if not math.isfinite(scale):
+        raise ConfigError(f"the output scalar `scale` must be finite, got {scale}")
+
+
 @dataclass(frozen=True)
 class LstmConfig:
     """Sizes of `LstmDecoder`; `scale` is the output scalar."""
@@ -32,6 +39,7 @@ class LstmConfig:
         check_layers("num_layers", self.num_layers)
         if self.hidden_size < 1:
             raise ConfigError(f"an LSTM decoder needs a hidden_size of at least 1, got {self.hidden_size}")
+        check_scale(self.scale)
 
 
 class LstmDecoder(nn.Module):
@@ -96,6 +104,7 @@ class MlpConfig:
     def __post_init__(self) -> None:
         if not self.layer_sizes or min(self.layer_sizes) < 1:
             raise ConfigError(f"an MLP decoder needs layer_sizes of at least 1 each, got {self.layer_sizes}")
+        check_scale(self.scale)
 
 
 class MlpDecoder(nn.Module):

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from emgpose import __version__
 from emgpose.errors import ConfigError, ShapeError
 from emgpose.hand import N_JOINTS
 from emgpose.models.card import ModelCard
@@ -18,6 +17,7 @@ from emgpose.models.resampling import StreamPlacing
 from emgpose.models.rollouts import CHUNK_SAMPLES, Rollout, StreamRollout, check_samples, too_short
 from emgpose.models.stream_state import StreamState
 from emgpose.timing import EMG_RATE_HZ, FrameGrid
+from emgpose.version import __version__
 
 Mode = Literal["published", "stream"]
 MODES: Final[tuple[Mode, ...]] = ("published", "stream")
@@ -82,6 +82,12 @@ class EmgModel(nn.Module, ABC):
         """Where the weights are."""
         return next((tensor.device for tensor in chain(self.parameters(), self.buffers())), torch.device("cpu"))
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are made of; inputs are brought to it."""
+        numbers = (tensor.dtype for tensor in chain(self.parameters(), self.buffers()) if tensor.is_floating_point())
+        return next(numbers, torch.float32)
+
     def is_causal(self, mode: Mode) -> bool:
         """Say whether no prediction of this mode uses samples after its own."""
         return self.look_ahead_samples(mode) == 0
@@ -130,6 +136,20 @@ class EmgModel(nn.Module, ABC):
                 f"the EMG has shape {tuple(emg.shape)}, {self.name} needs (batch, channel={self.n_channels}, time)"
             )
 
+    def check_stream(self, emg: Tensor, state: StreamState) -> None:
+        """Refuse EMG that is not (batch, channel, time), or of another number of streams than the state.
+
+        Raises
+        ------
+        ShapeError
+        """
+        self.check_batch(emg)
+        if len(emg) != len(state.pose):
+            raise ShapeError(
+                f"the EMG holds {len(emg)} streams, the state {len(state.pose)}; begin with "
+                f"initial_state(batch_size={len(emg)})"
+            )
+
     def check_window(self, emg: Tensor) -> None:
         """Refuse EMG that is not (batch, channel, time) or too short for one prediction.
 
@@ -144,13 +164,13 @@ class EmgModel(nn.Module, ABC):
     def start_pose(self, initial_pose: Tensor | None, batch_size: int) -> Tensor:
         """Give the pose (batch, joint) from which a rollout starts: zeros, unless tracking is given one."""
         if initial_pose is None or self.task == "regression":
-            return torch.zeros((batch_size, N_JOINTS), device=self.device)
+            return torch.zeros((batch_size, N_JOINTS), device=self.device, dtype=self.dtype)
         if initial_pose.shape != (batch_size, N_JOINTS):
             raise ShapeError(
                 f"the initial pose has shape {tuple(initial_pose.shape)}, "
                 f"expected (batch={batch_size}, joint={N_JOINTS})"
             )
-        return initial_pose
+        return initial_pose.to(self.dtype)
 
     @abstractmethod
     def rollout(self, emg: Tensor, initial_pose: Tensor | None = None) -> Tensor:
@@ -203,7 +223,11 @@ class EmgModel(nn.Module, ABC):
     def begin(self, mode: Mode = "published", initial_pose: ArrayLike | None = None) -> Rollout:
         """Begin a recording that is fed in chunks; see `emgpose.models.rollouts`. Put the model in eval mode first."""
         self.check_mode(mode)
-        return StreamRollout(self, initial_pose)
+        return StreamRollout(self, initial_pose) if mode == "stream" else self.begin_published(initial_pose)
+
+    @abstractmethod
+    def begin_published(self, initial_pose: ArrayLike | None = None) -> Rollout:
+        """Begin it in published mode: what `rollout` gives for the whole recording, in memory that does not grow."""
 
     def predict(
         self, emg: ArrayLike, initial_pose: ArrayLike | None = None, mode: Mode = "published"
@@ -234,7 +258,7 @@ class EmgModel(nn.Module, ABC):
         array = check_samples(emg, self.n_channels)
         if len(array) < self.min_samples:
             raise too_short(len(array), self.name, self.min_samples)
-        was_training = self.training
+        were_training = [module for module in self.modules() if module.training]
         self.eval()
         try:
             rollout = self.begin(mode, initial_pose)
@@ -242,4 +266,6 @@ class EmgModel(nn.Module, ABC):
                 rollout.feed(array[start : start + CHUNK_SAMPLES])
             return rollout.finish().joint_angles()
         finally:
-            self.train(was_training)
+            # Each by itself: fine-tuning may keep some of them in eval mode.
+            for module in were_training:
+                module.training = True

@@ -21,7 +21,7 @@ from torch.nn import functional
 from emgpose.errors import ConfigError
 from emgpose.hand import N_JOINTS
 from emgpose.models.config_json import check_layers
-from emgpose.models.emg_model import EmgModel, Mode
+from emgpose.models.emg_model import EmgModel
 from emgpose.models.overlap import OverlapRollout
 from emgpose.models.resampling import align_centres, blend
 from emgpose.models.rollouts import Rollout
@@ -129,8 +129,7 @@ class NeuroPose(EmgModel):
             return frames
         return blend(frames, align_centres(np.arange(n_samples), frames.shape[-1], n_samples))
 
-    def begin(self, mode: Mode = "published", initial_pose: ArrayLike | None = None) -> Rollout:  # noqa: D102
-        self.check_mode(mode)
+    def begin_published(self, initial_pose: ArrayLike | None = None) -> Rollout:  # noqa: D102 - as in EmgModel
         return OverlapRollout(self)
 
     def published_look_ahead(self, n_samples: int) -> int:

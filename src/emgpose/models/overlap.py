@@ -12,7 +12,7 @@ from torch import Tensor
 
 from emgpose.hand import N_JOINTS
 from emgpose.models.resampling import align_centres
-from emgpose.models.rollouts import FrameStore, PoseTrack, check_samples, too_short
+from emgpose.models.rollouts import FrameStore, PoseTrack, check_samples, rows_of, too_short
 
 # Samples of a block that count; with less, the margins would cost more than the core.
 _CORE_SAMPLES: Final = 20_480
@@ -37,6 +37,9 @@ class BlockModel(Protocol):
 
     @property
     def device(self) -> torch.device: ...  # noqa: D102
+
+    @property
+    def dtype(self) -> torch.dtype: ...  # noqa: D102
 
     def frames(self, emg: Tensor) -> Tensor: ...  # noqa: D102
 
@@ -76,10 +79,11 @@ class OverlapRollout:
     def _run(self, core_stop: int | None) -> None:
         """Keep the frames of the next core, up to sample `core_stop` (None: to the end)."""
         stop = self._n_samples if core_stop is None else core_stop + self._margin
-        block = torch.tensor(self._buffer[: stop - self._first].T[None], device=self._model.device)
+        samples = self._buffer[: stop - self._first].T[None]
+        block = torch.tensor(samples, device=self._model.device, dtype=self._model.dtype)
         if block.shape[-1] < self._model.min_samples:
             return
-        frames = self._model.frames(block)[0].T.cpu().numpy()
+        frames = rows_of(self._model.frames(block))
         stride = self._model.stride
         last = None if core_stop is None else (core_stop - self._first) // stride
         self._frames.append(frames[(self._next_core - self._first) // stride : last])

@@ -27,10 +27,10 @@ from emgpose.models.card import check_n_channels, check_task
 from emgpose.models.config_json import read_dataclass, read_kind
 from emgpose.models.convnet import ConvNetConfig, ConvNetFeaturizer
 from emgpose.models.decoders import DECODERS, Decoder, DecoderConfig, DecoderState, LstmConfig
-from emgpose.models.emg_model import EmgModel, Mode
+from emgpose.models.emg_model import EmgModel
 from emgpose.models.front_ends import FRONT_ENDS, FrontEnd, FrontEndConfig, RawConfig
 from emgpose.models.resampling import Between, StreamPlacing, align_centres, align_corners, blend
-from emgpose.models.rollouts import ChunkedEmg, FrameStore, PoseTrack, Rollout, StreamRollout, batch_of_one
+from emgpose.models.rollouts import ChunkedEmg, FrameStore, PoseTrack, Rollout, StreamRollout, batch_of_one, rows_of
 from emgpose.models.stream_state import StreamState
 from emgpose.models.tds import TdsConfig, TdsFeaturizer
 from emgpose.models.update_rules import UPDATE_RULES, UpdateRule, VelocityUpdate
@@ -41,6 +41,7 @@ FeaturizerConfig = TdsConfig | ConvNetConfig
 FEATURIZERS: Final[dict[str, Any]] = {"tds": TdsFeaturizer, "convnet": ConvNetFeaturizer}
 # Rollout steps that a long recording projects at a time.
 _STEPS_AT_ONCE: Final = 512
+_WINDOWS_AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True)
@@ -179,14 +180,21 @@ class PoseModel(EmgModel):
     def frames_of_steps(self, steps: NDArray[np.int64], n_frames: int) -> Between:
         """Give the feature frames that each step of a stream uses."""
         # The last step never needs more than the last frame, so `n_frames` only bounds the index.
-        positions = steps * (ROLLOUT_STRIDE / self.feature_grid.stride)
-        return Between.at(positions if self.stream_placing.is_linear else np.floor(positions), n_frames)
+        # Whole numbers: a product with a rounded ratio would now and then fall just below a frame.
+        lower, rest = np.divmod(steps * ROLLOUT_STRIDE, self.feature_grid.stride)
+        lower = np.minimum(lower, n_frames - 1)
+        if not self.stream_placing.is_linear:
+            return Between(lower, lower, np.zeros(len(steps), dtype=np.float32))
+        weight = (rest / self.feature_grid.stride).astype(np.float32)
+        return Between(lower, np.minimum(lower + 1, n_frames - 1), weight)
 
     # --- published
 
     def rollout(self, emg: Tensor, initial_pose: Tensor | None = None) -> Tensor:  # noqa: D102 - as in EmgModel
         self.check_window(emg)
-        features, _ = self.featurize(emg)
+        # Early layers are large: without gradients, which keep them all, a few windows at a time.
+        parts = (emg,) if torch.is_grad_enabled() else emg.split(_WINDOWS_AT_ONCE)
+        features = torch.cat([self.featurize(part)[0] for part in parts])
         return self.roll_out(features, emg.shape[-1], initial_pose)
 
     def roll_out(self, features: Tensor, n_samples: int, initial_pose: Tensor | None = None) -> Tensor:
@@ -233,7 +241,7 @@ class PoseModel(EmgModel):
         return StreamState(pose, self.tails(batch_size), self.decoder.initial_state(batch_size), features)
 
     def forward(self, emg: Tensor, state: StreamState) -> tuple[Tensor, StreamState]:  # noqa: D102 - as in EmgModel
-        self.check_batch(emg)
+        self.check_stream(emg, state)
         new, tails = self.featurize(emg, state.tails)
         features = torch.cat((state.features, new), dim=-1)
         n_samples = state.n_samples + emg.shape[-1]
@@ -245,11 +253,8 @@ class PoseModel(EmgModel):
         features = features[..., max(0, still_needed - first_frame) :].clone()
         return poses, StreamState(pose, tails, decoder, features, n_samples, n_steps)
 
-    def begin(self, mode: Mode = "published", initial_pose: ArrayLike | None = None) -> Rollout:  # noqa: D102
-        self.check_mode(mode)
-        if mode == "published" and self.config.alignment == "published":
-            return PublishedRollout(self, initial_pose)
-        return StreamRollout(self, initial_pose)
+    def begin_published(self, initial_pose: ArrayLike | None = None) -> Rollout:  # noqa: D102 - as in EmgModel
+        return (PublishedRollout if self.config.alignment == "published" else StreamRollout)(self, initial_pose)
 
 
 class PublishedRollout:
@@ -266,7 +271,7 @@ class PublishedRollout:
     def feed(self, emg: ArrayLike) -> None:
         """Take the next samples, (time, channel)."""
         features, self._tails = self._model.featurize(self._emg.take(emg), self._tails)
-        self._features.append(features[0].T.cpu().numpy())
+        self._features.append(rows_of(features))
 
     @torch.inference_mode()
     def finish(self) -> PoseTrack:
@@ -280,9 +285,9 @@ class PublishedRollout:
             steps = np.arange(first, min(first + _STEPS_AT_ONCE, n_steps))
             used = align_corners(steps, n_frames, n_steps)
             rows = self._features.read(used.span.start, used.span.stop)
-            features = torch.tensor(rows.T[None], device=model.device)
+            features = torch.tensor(rows.T[None], device=model.device, dtype=model.dtype)
             block, pose, state = model.steps(blend(features, used, used.span.start), pose, state, first)
-            poses.append(block[0].T.cpu().numpy())
+            poses.append(rows_of(block))
         return PoseTrack(
             model.left_context, n_rows, poses, lambda rows: align_centres(rows, n_in=n_steps, n_out=n_rows)
         )

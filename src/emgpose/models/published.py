@@ -3,6 +3,7 @@
 Works on plain names, numbers and tensors; reading the file is `emgpose.checkpoints`' part.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -73,7 +74,7 @@ class HyperParameters:
             kind, update = "pose", "hybrid"
         elif target == "PoseModule":
             kind = "neuropose"
-        scale, steps = decoder.get("scale"), network.get("num_position_steps")
+        steps = network.get("num_position_steps")
         return cls(
             Traits(
                 task={True: "tracking", False: "regression"}[initial] if isinstance(initial, bool) else None,
@@ -81,7 +82,7 @@ class HyperParameters:
                 decoder={"SequentialLSTM": "lstm", "MLP": "mlp"}.get(_class_name(decoder)),
                 update=update,
             ),
-            scale=float(scale) if isinstance(scale, (int, float)) and not isinstance(scale, bool) else None,
+            scale=_number(decoder.get("scale")),
             position_samples=steps if isinstance(steps, int) and not isinstance(steps, bool) else None,
         )
 
@@ -171,6 +172,13 @@ def published_name(name: str, config: ModelConfig) -> str:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _number(value: object) -> float | None:
+    """Give a number as a float; one beyond every float is infinite."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if isinstance(value, float) or abs(value) < 2**1000 else math.inf
 
 
 def _class_name(values: Mapping[str, Any]) -> str:

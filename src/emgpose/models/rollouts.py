@@ -5,6 +5,7 @@ read in any part.
 """
 
 import tempfile
+import threading
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -28,19 +29,24 @@ _IN_MEMORY_BYTES: Final = 2**22
 
 
 class FrameStore:
-    """Rows of float32 that are appended once and read in any part; long ones lie in a temporary file."""
+    """Rows of float32 that are appended once and read in any part; long ones lie in a temporary file.
+
+    Several threads may read.
+    """
 
     def __init__(self, width: int) -> None:
         self.width = width
         self.n_rows = 0
+        self._lock = threading.Lock()
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - closed when collected
         weakref.finalize(self, self._file.close)
 
     def append(self, rows: NDArray[np.float32]) -> None:
         """Add rows (row, width)."""
         try:
-            self._file.seek(0, 2)
-            self._file.write(np.ascontiguousarray(rows, dtype=np.float32).tobytes())
+            with self._lock:
+                self._file.seek(0, 2)
+                self._file.write(np.ascontiguousarray(rows, dtype=np.float32).tobytes())
         except OSError as error:
             raise DataError(
                 f"cannot keep intermediate frames in {tempfile.gettempdir()}: {error.strerror}; free some disk space"
@@ -49,9 +55,15 @@ class FrameStore:
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Give the rows [start, stop)."""
-        self._file.seek(start * self.width * 4)
-        data = self._file.read((stop - start) * self.width * 4)
+        with self._lock:
+            self._file.seek(start * self.width * 4)
+            data = self._file.read((stop - start) * self.width * 4)
         return np.frombuffer(data, dtype=np.float32).reshape(-1, self.width)
+
+
+def rows_of(frames: Tensor) -> NDArray[np.float32]:
+    """Turn the frames of a batch of one, (1, width, frame), into rows for a `FrameStore`."""
+    return frames[0].T.float().cpu().numpy()
 
 
 class PoseTrack:
@@ -118,9 +130,14 @@ def check_samples(emg: ArrayLike, n_channels: int, first_sample: int = 0) -> NDA
     DataError : not numbers, or NaN or infinite; the sample is named.
     """
     try:
-        array = np.asarray(emg, dtype=np.float32)
+        array = np.asarray(emg)
     except (TypeError, ValueError) as error:
         raise DataError(f"the EMG is not an array of numbers: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"the EMG is not an array of real numbers: its type is {array.dtype}")
+    # What float32 cannot hold becomes infinite, and is refused below.
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32, copy=False)
     if array.ndim != 2 or array.shape[1] != n_channels:
         raise ShapeError(
             f"the EMG has shape {array.shape}, the model needs (time, channel={n_channels}); "
@@ -155,7 +172,7 @@ class ChunkedEmg:
         """Turn (time, channel) into the model's (batch=1, channel, time)."""
         array = check_samples(emg, self.model.n_channels, self.n_samples)
         self.n_samples += len(array)
-        return torch.tensor(array.T[None], device=self.model.device)
+        return torch.tensor(array.T[None], device=self.model.device, dtype=self.model.dtype)
 
     def end(self) -> int:
         """Give the rows after the context, at least one."""
@@ -181,7 +198,7 @@ def batch_of_one(model: "EmgModel", initial_pose: ArrayLike | None) -> Tensor | 
         raise ShapeError(f"the initial pose has shape {pose.shape}, expected ({N_JOINTS},) joint angles [rad]")
     if not np.isfinite(pose).all():
         raise DataError("the initial pose holds NaN or infinite angles; use a recorded valid pose or the rest pose")
-    return torch.tensor(pose[None], device=model.device)
+    return torch.tensor(pose[None], device=model.device, dtype=model.dtype)
 
 
 class StreamRollout:
@@ -192,13 +209,13 @@ class StreamRollout:
         self._emg = ChunkedEmg(model)
         self._poses = FrameStore(N_JOINTS)
         self._state = model.initial_state(batch_of_one(model, initial_pose))
-        self._poses.append(self._state.pose.detach().cpu().numpy())
+        self._poses.append(rows_of(self._state.pose.detach()[..., None]))
 
     @torch.inference_mode()
     def feed(self, emg: ArrayLike) -> None:
         """Take the next samples, (time, channel)."""
         poses, self._state = self._model(self._emg.take(emg), self._state)
-        self._poses.append(poses[0].T.cpu().numpy())
+        self._poses.append(rows_of(poses))
 
     def finish(self) -> PoseTrack:
         """Give the poses, each held (or interpolated to) as in a live stream."""

@@ -23,11 +23,11 @@ from torch.nn import functional
 from emgpose.errors import ConfigError
 from emgpose.hand import N_JOINTS
 from emgpose.models.conv_block import join_tail
-from emgpose.models.emg_model import SCORED_SAMPLES, EmgModel, Mode
+from emgpose.models.emg_model import SCORED_SAMPLES, EmgModel
 from emgpose.models.front_ends import CausalLowpass, check_lowpass
 from emgpose.models.overlap import OverlapRollout
 from emgpose.models.resampling import align_centres, blend
-from emgpose.models.rollouts import Rollout, StreamRollout
+from emgpose.models.rollouts import Rollout
 from emgpose.models.stream_state import StreamState
 from emgpose.timing import EMG_RATE_HZ, FrameGrid
 
@@ -157,7 +157,7 @@ class SensingDynamics(EmgModel):
             low: Tensor = self.causal_lowpass(emg, self.causal_lowpass.initial_tail(*emg.shape[:2]))[0]
             return low
         filtered = signal.sosfiltfilt(self._sections, emg.detach().cpu().numpy(), axis=-1)
-        return torch.from_numpy(np.ascontiguousarray(filtered, dtype=np.float32)).to(emg)
+        return torch.from_numpy(np.ascontiguousarray(filtered)).to(emg)
 
     def frames(self, emg: Tensor) -> Tensor:
         """Predict (batch, joint, frame) [rad], a frame every 8 samples."""
@@ -171,9 +171,8 @@ class SensingDynamics(EmgModel):
         frames, n_rows = self.frames(emg), emg.shape[-1] - self.left_context
         return blend(frames, align_centres(np.arange(n_rows), frames.shape[-1], n_rows))
 
-    def begin(self, mode: Mode = "published", initial_pose: ArrayLike | None = None) -> Rollout:  # noqa: D102
-        self.check_mode(mode)
-        return OverlapRollout(self) if mode == "published" else StreamRollout(self)
+    def begin_published(self, initial_pose: ArrayLike | None = None) -> Rollout:  # noqa: D102 - as in EmgModel
+        return OverlapRollout(self)
 
     def published_look_ahead(self, n_samples: int) -> int:
         """Count the samples from the first prediction to the end for the zero-phase filter, which sees them all."""
@@ -197,7 +196,7 @@ class SensingDynamics(EmgModel):
     def forward(self, emg: Tensor, state: StreamState) -> tuple[Tensor, StreamState]:  # noqa: D102 - as in EmgModel
         if self.causal_lowpass is None:
             return super().forward(emg, state)
-        self.check_batch(emg)
+        self.check_stream(emg, state)
         low, lowpass_tail = self.causal_lowpass(emg, state.tails[0])
         poses, tails = self._network(torch.stack((emg, low), dim=1), (state.tails[1], state.tails[2]))
         pose = poses[..., -1] if poses.shape[-1] else state.pose

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from emgpose.hand import N_JOINTS
 from emgpose.models.card import check_n_channels, check_task
 from emgpose.models.emg_model import EmgModel
+from emgpose.models.rollouts import Rollout, StreamRollout
 from emgpose.models.stream_state import StreamState
 from emgpose.timing import ROLLOUT_STRIDE, FrameGrid
 
@@ -54,6 +56,10 @@ class StaticHand(EmgModel):
         self.check_window(emg)
         return self.start_pose(initial_pose, len(emg))[..., None].expand(-1, -1, emg.shape[-1])
 
+    def begin_published(self, initial_pose: ArrayLike | None = None) -> Rollout:
+        """Begin a recording; the pose is the same in both modes."""
+        return StreamRollout(self, initial_pose)
+
     def published_look_ahead(self, n_samples: int) -> int:
         """Count none."""
         return 0
@@ -63,7 +69,7 @@ class StaticHand(EmgModel):
         return StreamState(self.start_pose(initial_pose, batch_size if initial_pose is None else len(initial_pose)))
 
     def forward(self, emg: Tensor, state: StreamState) -> tuple[Tensor, StreamState]:  # noqa: D102 - as in EmgModel
-        self.check_batch(emg)
+        self.check_stream(emg, state)
         n_samples = state.n_samples + emg.shape[-1]
         n_steps = self.frame_grid.n_frames(n_samples)
         poses = state.pose[..., None].repeat(1, 1, n_steps - state.n_steps)

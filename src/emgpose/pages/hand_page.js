@@ -248,7 +248,7 @@
       created(name, "small", "");
       if (gaps(track).length) {
         const entry = created(element("legend"), "span", "");
-        created(entry, "canvas", "", { "data-track": String(index) });
+        created(entry, "canvas", "", { "data-track": String(index), "aria-hidden": "true" });
         entry.append(`no usable ${track.name} pose`);
       }
     });

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emgpose import __version__
 from emgpose.atomic import write_text_atomically
 from emgpose.errors import ConfigError, DataError, ShapeError
 from emgpose.hand import FINGERS, JOINTS, LANDMARKS, N_JOINTS
 from emgpose.pages.emg_envelope import UNIT_LABELS, EmgEnvelope
 from emgpose.pages.html_file import content_hash, escaped, filled, package_text, packed, script_json
+from emgpose.version import __version__
 
 if TYPE_CHECKING:
     from emgpose.kinematics import HandModel

@@ -6,7 +6,7 @@
   const VERTEX_SHADER = `#version 300 es
     uniform mat3 turn; uniform vec3 centre; uniform float distance; uniform vec2 zoom;
     in vec3 position; in vec3 normal;
-    out vec3 eye_normal; out vec3 eye_position;
+    centroid out vec3 eye_normal; centroid out vec3 eye_position;
     void main() {
       vec3 eye = turn * (position - centre) - vec3(0.0, 0.0, distance);
       eye_normal = turn * normal;
@@ -14,11 +14,12 @@
       float near = 0.2 * distance, far = 2.5 * distance;
       gl_Position = vec4(zoom * eye.xy, (-(far + near) * eye.z - 2.0 * far * near) / (far - near), -eye.z);
     }`;
+  // Centroid: at the rim of a triangle seen edge on, values at the pixel's middle would lie far outside it: dark specks.
   // Linear light: a sky dome, a key light from the upper left and a weak one from the right, a dark rim for the outline.
   const FRAGMENT_SHADER = `#version 300 es
     precision highp float;
     uniform vec3 colour; uniform float rim;
-    in vec3 eye_normal; in vec3 eye_position;
+    centroid in vec3 eye_normal; centroid in vec3 eye_position;
     out vec4 shade;
     void main() {
       vec3 n = normalize(eye_normal), v = normalize(-eye_position);

@@ -1,6 +1,7 @@
 """Where a rollout starts: the recorded pose, the rest pose, or one from a file."""
 
 import json
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from emgpose.errors import ConfigError, DataError
 from emgpose.hand import JOINTS, N_JOINTS, REST_POSE_RAD
 from emgpose.recording import Session
 
-# No hand reaches 2 pi; a file in degrees does, and would otherwise be taken for radians.
-LARGEST_ANGLE_RAD = 2 * np.pi
+# No finger joint turns by half a circle; a file in degrees does, and would otherwise be taken for radians.
+LARGEST_ANGLE_RAD = np.pi
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,9 @@ def _read_pose(path: Path) -> NDArray[np.float32]:
         values = _parse_pose(path)
     except FileNotFoundError:
         raise DataError(f"initial pose {path}: no such file; give recorded, rest, or the path of a pose file") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"initial pose {path}: {wanted}, could not read it: {error}") from None
+    # Damaged files bring errors of json, pandas, zipfile and zlib, with no common class.
+    except Exception as error:
+        raise DataError(f"initial pose {path}: {wanted}, could not read it ({error})") from None
     if values.shape != (N_JOINTS,):
         raise DataError(f"initial pose {path}: {wanted}, got an array of shape {values.shape}")
     if not np.isfinite(values).all() or np.abs(values).max() > LARGEST_ANGLE_RAD:
@@ -100,17 +102,22 @@ def _parse_pose(path: Path) -> NDArray[np.float64]:
     if path.suffix == ".json":
         content = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(content, dict):
+            _require_joints(content)
             content = [content[name] for name in JOINTS]
         return np.asarray(content, dtype=np.float64)
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return np.squeeze(np.asarray(archive["joint_angles"], dtype=np.float64))
     import pandas as pd
 
     table = pd.read_csv(path)
-    missing = [name for name in JOINTS if name not in table.columns]
-    if missing:
-        raise KeyError(f"column {missing[0]} is missing")
+    _require_joints(table.columns)
     if len(table) != 1:
         raise ValueError(f"it has {len(table)} rows, not one")
     return table[list(JOINTS)].to_numpy(dtype=np.float64)[0]
+
+
+def _require_joints(names: Container[str]) -> None:
+    missing = [name for name in JOINTS if name not in names]
+    if missing:
+        raise ValueError(f"the joint {missing[0]} is missing")

@@ -27,15 +27,19 @@ class PageCollector:
         Seconds that the page shows, from the start of the recording.
     rate_hz : float
         Rows per second that will come.
+    first_pose_s : float
+        Time of the first row.
 
     Raises
     ------
-    ConfigError : the span is not positive.
+    ConfigError : the span is not positive, or ends before the first pose.
     """
 
-    def __init__(self, session: Session, span_s: float, rate_hz: float) -> None:
+    def __init__(self, session: Session, span_s: float, rate_hz: float, first_pose_s: float) -> None:
         if not (span_s > 0 and math.isfinite(span_s)):
             raise ConfigError(f"--html-span {span_s:g}: expected a positive number of seconds")
+        if span_s < first_pose_s:
+            raise ConfigError(f"--html-span {span_s:g}: the first pose is at {first_pose_s:g} s; give a longer span")
         self._session, self._span_s = session, span_s
         self._every = max(1, int(rate_hz // PAGE_RATE_HZ))
         self._n_seen = 0
@@ -69,13 +73,18 @@ class PageCollector:
             tracks.append(Track("recorded", time_s, np.concatenate(recorded), np.concatenate(valid)))
         return write_hand_page(
             path,
-            title=title,
+            title=_printable(title),
             hand=hand,
             tracks=tracks,
             emg=self._emg,
-            facts=facts,
+            facts={name: _printable(fact) for name, fact in facts.items()},
             causal=report.causal,
-            warnings=report.warnings,
+            warnings=[_printable(warning) for warning in report.warnings],
             span_s=self._span_s,
             recording_s=self._session.duration_s,
         )
+
+
+def _printable(text: str) -> str:
+    """Spell out the bytes of a file name that are no UTF-8: a page holds none."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

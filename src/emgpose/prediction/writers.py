@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emgpose.atomic import atomic_file
+from emgpose.atomic import FailureKeepingFile, atomic_file
 from emgpose.errors import ConfigError
 from emgpose.hand import JOINTS, LANDMARKS
 
@@ -127,7 +127,8 @@ class _Hdf5Writer:
     def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
         import h5py
 
-        self._file = h5py.File(path, "w")
+        self._disk = FailureKeepingFile(path)
+        self._file = h5py.File(self._disk, "w")
         self._file.attrs["facts"] = json.dumps(facts, default=str)
         self._file.attrs["joints"] = list(JOINTS)
 
@@ -146,12 +147,15 @@ class _Hdf5Writer:
             start = dataset.shape[0]
             dataset.resize(start + len(values), axis=0)
             dataset[start:] = values
+            self._disk.raise_failure()
 
     def finish(self) -> None:
-        self.close()
+        self._file.close()
+        self._disk.raise_failure()
 
     def close(self) -> None:
         self._file.close()
+        self._disk.close()
 
 
 WRITERS: dict[str, type[_CsvWriter] | type[_NpzWriter] | type[_Hdf5Writer]] = {

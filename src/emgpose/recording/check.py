@@ -1,8 +1,8 @@
 """Judge recordings and data sets before anything is trained or scored on them.
 
 Codes of findings about a recording: `missing_file`, `truncated`, `unreadable`, `rate`, `channel_count`, `too_short`,
-`clock`, `nan_channel`, `inf_channel`, `dead_channel`, `duplicate_channel`, `saturated_channel`, `power_line`,
-`noise_floor`, `electrode_lift`, `contact_artefact`, `motion_artefact`, `fatigue`, `sweat`, `cross_talk`,
+`clock`, `nan_channel`, `inf_channel`, `dead_channel`, `dead_span`, `duplicate_channel`, `saturated_channel`,
+`power_line`, `noise_floor`, `electrode_lift`, `contact_artefact`, `motion_artefact`, `fatigue`, `sweat`, `cross_talk`,
 `invalid_labels`, `no_test_window`, `angle_unit`, `angle_limits`.
 About a data set: `metadata`, `no_metadata`, `no_recordings`, `unknown_file`, `metadata_mismatch`, `split_leak`.
 """
@@ -28,8 +28,11 @@ from emgpose.timing import EMG_RATE_HZ
 MODEL_CHANNELS: Final = 16
 # No model gives a frame before 0.9 s of context.
 SHORTEST_S: Final = 1.0
-# A repeated sample is ordinary now and then; half of them is a channel that hangs.
-DEAD_FLAT_SHARE: Final = 0.5
+# A channel that does not change for half of the time is dead, one that does not for a moment was lost for it. A coarse
+# converter repeats single samples (three in four at a step of three noise floors), so those count only near one.
+DEAD_STUCK_SHARE: Final = 0.5
+DEAD_FLAT_SHARE: Final = 0.9
+DEAD_SPAN_S: Final = 0.25
 # RMS against the median channel. The unused inputs of a real amplifier have a tenth.
 DEAD_RMS_RATIO: Final = 1e-3
 # Neighbours on a real monopolar band reach 0.9992.
@@ -148,6 +151,10 @@ def _channel_findings(session: Session, path: Path, channels: Sequence[ChannelQu
             )
             yield Finding("error", "dead_channel", f"{message}; check the electrode", where)
             continue
+        stuck_s = quality.stuck_share * session.duration_s
+        if stuck_s >= DEAD_SPAN_S:
+            message = f"nothing moves for {stuck_s:.3g} s of the recording's {session.duration_s:.3g} s"
+            yield Finding("warning", "dead_span", f"{message}; check the electrode and the connection", where)
         other = quality.closest_channel
         if other is not None and other < channel and quality.correlation > DUPLICATE_CORRELATION and not dead[other]:
             message = (
@@ -183,7 +190,9 @@ def _is_dead(quality: ChannelQuality, typical_rms: float) -> bool:
         return False
     # Rounding of a constant in float32 is no signal either.
     rounding = float(np.finfo(np.float32).eps) * abs(quality.offset)
-    return quality.flat_share > DEAD_FLAT_SHARE or quality.rms <= max(DEAD_RMS_RATIO * typical_rms, rounding)
+    if quality.stuck_share > DEAD_STUCK_SHARE or quality.flat_share > DEAD_FLAT_SHARE:
+        return True
+    return quality.rms <= max(DEAD_RMS_RATIO * typical_rms, rounding)
 
 
 def _floor_findings(session: Session, path: Path, channels: Sequence[ChannelQuality]) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from emgpose.preprocessing import EMG2POSE_PREPROCESSING
 from emgpose.recording.channels import select_channels
 from emgpose.recording.emg2pose_layout import GROUP, N_CHANNELS, TIMESERIES, check_layout, clear_errors, linked
 from emgpose.recording.facts import SessionFacts, checked_rate_hz
+from emgpose.recording.file_version import file_version, require_same_version
 from emgpose.recording.hdf5_text import check_text_attributes
 
 _MAX_ATTRIBUTES: Final = 256
@@ -57,7 +58,7 @@ class Emg2PoseReader:
         self._file: h5py.File | None = None
         self._process = 0
         with clear_errors(self._path, TIMESERIES), _open(self._path) as file:
-            self._version = _version(self._path)
+            self._version = file_version([file.id.get_vfd_handle()])
             self._facts = _read_facts(self._path, file)
         names = self._facts.channel_names
         self._columns = select_channels(names, channels, str(self._path))
@@ -110,11 +111,11 @@ class Emg2PoseReader:
         if self._file is None or self._process != os.getpid():
             self._file = _open(self._path)
             self._process = os.getpid()
-            if _version(self._path) != self._version:
-                self.close()
-                raise SessionFormatError(
-                    f"{self._path}: expected the file that was opened, it was replaced since; open the session again"
-                )
+        # Asked at every read: HDF5 gives zeros, without a word, where a file was cut short under an open handle.
+        now = file_version([self._file.id.get_vfd_handle()])
+        if now != self._version:
+            self.close()
+        require_same_version(self._path, self._version, now)
         return self._file[TIMESERIES]
 
 
@@ -125,12 +126,6 @@ _OUR_DTYPE: Final = {"time": np.float64, "joint_angles": np.float32, "emg": np.f
 def _open(path: Path) -> h5py.File:
     # Recordings are only read, and locks fail on read-only and network disks.
     return h5py.File(path, "r", locking=False)
-
-
-def _version(path: Path) -> tuple[int, int]:
-    """What tells a file from one that has taken its place."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
 
 
 def _read_facts(path: Path, file: h5py.File) -> SessionFacts:

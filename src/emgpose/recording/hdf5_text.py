@@ -7,22 +7,25 @@ walked here first.
 Source: HDF5 File Format Specification, version 3.0, sections III.E (global heap) and IV.A (object headers).
 """
 
+import mmap
 import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from emgpose.errors import SessionFormatError
 
 _ATTRIBUTE: Final = 0x0C
 _CONTINUATION: Final = 0x10
+_ATTRIBUTE_INFO: Final = 0x15
 _VARIABLE_LENGTH: Final = 9
 _UNDEFINED: Final = 0xFFFFFFFFFFFFFFFF
 _DESCRIPTOR: Final = struct.Struct("<IQI")  # length, heap address, object number
 # No recording's header or heap comes near these.
 _MAX_BLOCKS: Final = 64
 _MAX_BLOCK_BYTES: Final = 1 << 20
+_HEAP_START: Final = b"GCOL\x01\0\0\0"
 
 
 def check_text_attributes(path: Path, address: int, base: int = 0) -> None:
@@ -45,6 +48,8 @@ def check_text_attributes(path: Path, address: int, base: int = 0) -> None:
         with path.open("rb") as file:
             bytes_of = _Bytes(file.fileno(), base, os.fstat(file.fileno()).st_size)
             heaps: dict[int, dict[int, int]] = {}
+            if _are_dense(bytes_of, address):
+                _check_every_heap(file, bytes_of, base)
             for descriptor in _text_descriptors(bytes_of, address):
                 _check_text(bytes_of, descriptor, heaps)
     except (_DamagedError, struct.error) as error:
@@ -68,6 +73,24 @@ class _Bytes:
         if length > _MAX_BLOCK_BYTES or start + length > self._size:
             raise _DamagedError(f"a block of {length} bytes at {start} is not inside the file")
         return os.pread(self._descriptor, length, start)
+
+
+def _are_dense(bytes_of: _Bytes, address: int) -> bool:
+    """Whether attributes lie outside the header: the newest layout does that with more than eight."""
+    for kind, message in _messages(bytes_of, address):
+        if kind == _ATTRIBUTE_INFO:
+            (heap,) = struct.unpack_from("<Q", message, 4 if message[1] & 1 else 2)
+            return bool(heap != _UNDEFINED)
+    return False
+
+
+def _check_every_heap(file: IO[bytes], bytes_of: _Bytes, base: int) -> None:
+    """Check all global heaps of a file; what leads to them is under checksums in the newest layout, they are not."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content.find(_HEAP_START)
+        while start >= 0:
+            _heap_objects(bytes_of, start - base)
+            start = content.find(_HEAP_START, start + 1)
 
 
 def _text_descriptors(bytes_of: _Bytes, address: int) -> Iterator[tuple[int, int, int]]:

@@ -3,7 +3,9 @@
 Source: emg2pose data set (Salter et al. 2024).
 """
 
+import ast
 import csv
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,9 +20,10 @@ if TYPE_CHECKING:
 FILE_NAMES: Final = ("metadata.csv", "emg2pose_metadata.csv")
 REQUIRED_COLUMNS: Final = ("filename", "session", "user", "stage", "side", "split", "generalization")
 SPLITS: Final = ("train", "val", "test")
-# `seen` (train users and stages, other repeats) is in simulated data sets only.
-GENERALIZATIONS: Final = ("user", "stage", "user_stage", "seen")
+GENERALIZATIONS: Final = ("user", "stage", "user_stage")
 _FLAGS: Final = ("moving_hand", "held_out_user", "held_out_stage")
+# Methods of a column that a query may use; `str` leads to pandas' text methods.
+_QUERY_METHODS: Final = ("isin", "between", "isna", "notna", "str")
 # Ten thousand times the published table would still fit; anything larger is no metadata table.
 _MAX_BYTES: Final = 1 << 30
 
@@ -79,14 +82,16 @@ def read_metadata(root: Path) -> "pd.DataFrame":
     _require(path, table, "filename", ~table["filename"].duplicated(), "a name that no other row has")
     _require(path, table, "side", table["side"].isin(SIDES), " or ".join(SIDES))
     _require(path, table, "split", table["split"].isin(SPLITS), ", ".join(SPLITS))
-    allowed = table["generalization"].isin(GENERALIZATIONS)
+    # A data set may have conditions of its own; these names would mix with groups that scores have anyway.
+    reserved = ("all", *SPLITS)
+    allowed = table["generalization"].map(_is_name) & ~table["generalization"].isin(reserved)
     in_train = table["split"] == "train"
     _require(
         path,
         table,
         "generalization",
         allowed | (in_train & (table["generalization"] == "")),
-        f"{', '.join(GENERALIZATIONS)} (empty in train only)",
+        f"{', '.join(GENERALIZATIONS)} or another short text but {', '.join(reserved)} (empty in train only)",
     )
     return _with_numbers(path, table)
 
@@ -142,7 +147,7 @@ def _with_numbers(path: Path, table: "pd.DataFrame") -> "pd.DataFrame":
     for column in ("start", "end"):
         if column in table.columns:
             numbers = pd.to_numeric(table[column].replace("", "nan"), errors="coerce")
-            good = numbers.notna() | table[column].str.lower().isin(["", "nan"])
+            good = np.isfinite(numbers) | table[column].str.lower().isin(["", "nan"])
             _require(path, table, column, good, "seconds")
             table[column] = numbers.astype("float64")
     for column in _FLAGS[1:]:
@@ -165,7 +170,7 @@ def select_sessions(
     split : str, optional
         `train`, `val` or `test`.
     generalization : str, optional
-        `user`, `stage` or `user_stage`: what was held out; `seen`: neither.
+        `user`, `stage` or `user_stage`: what was held out; or another value that the table has.
     where : str, optional
         A pandas query over the columns, for example `side == 'left' and user in ['u1', 'u2']`.
 
@@ -179,7 +184,8 @@ def select_sessions(
     SplitError : a value does not exist, the query cannot be understood, or nothing is left.
     """
     chosen = table
-    for column, value, known in (("split", split, SPLITS), ("generalization", generalization, GENERALIZATIONS)):
+    conditions = tuple(dict.fromkeys((*GENERALIZATIONS, *filter(None, table["generalization"]))))
+    for column, value, known in (("split", split, SPLITS), ("generalization", generalization, conditions)):
         if value is None:
             continue
         if value not in known:
@@ -197,6 +203,7 @@ def select_sessions(
 
 def _query(table: "pd.DataFrame", where: str) -> "pd.DataFrame":
     try:
+        _require_harmless(where)
         # Columns only: a query must not reach the variables of the program.
         mask: Any = table.eval(where, engine="python", local_dict={}, global_dict={})
         if getattr(mask, "dtype", None) != np.dtype(bool) or len(mask) != len(table):
@@ -208,6 +215,16 @@ def _query(table: "pd.DataFrame", where: str) -> "pd.DataFrame":
             f"query {where!a} cannot be understood: {reason}; the columns are {', '.join(table.columns)}, "
             "an example is: side == 'left' and user in ['u1', 'u2']"
         ) from None
+
+
+def _require_harmless(where: str) -> None:
+    """Let a query call only what compares: pandas' own methods would also write files."""
+    names_quoted = re.sub(r"`[^`]*`", "column", where.strip())
+    for node in ast.walk(ast.parse(names_quoted, mode="eval")):
+        if isinstance(node, ast.Attribute):
+            of_text = isinstance(node.value, ast.Attribute) and node.value.attr == "str"
+            if node.attr not in _QUERY_METHODS and not of_text:
+                raise ValueError(f"{node.attr!a} is not a supported function, only {', '.join(_QUERY_METHODS)}")
 
 
 def session_path(root: Path, row: Any) -> Path:

@@ -19,6 +19,7 @@ from emgpose.hand import N_JOINTS
 from emgpose.recording.channels import select_channels
 from emgpose.recording.columns import note_on_ignored, require_radians, table_rate_hz
 from emgpose.recording.facts import SessionFacts, checked_rate_hz
+from emgpose.recording.file_version import file_version, require_same_version
 from emgpose.recording.session import CHUNK_SAMPLES
 from emgpose.recording.spool import Spool
 
@@ -58,6 +59,7 @@ class NpzReader:
         self._path = Path(path)
         self._spool: Spool | None = None
         self._process = 0
+        self._version = file_version([self._path])
         self._unpack()
         n_samples = self._n_samples
         names = tuple(f"emg{number}" for number in range(self._n_channels))
@@ -122,10 +124,8 @@ class NpzReader:
 
     def _rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
         if self._spool is None or self._process != os.getpid():
-            before = self._arrays
+            require_same_version(self._path, self._version, file_version([self._path]))
             self._unpack()
-            if self._arrays != before:
-                raise SessionFormatError(f"{self._path}: the file was replaced since it was opened; open it again")
         if self._spool is None:
             raise SessionFormatError(f"{self._path}: expected arrays, found none")
         shape, _, fortran = self._arrays[name]

@@ -24,6 +24,8 @@ _LINE_HALF_WIDTH_HZ: Final = 2.0
 _NEIGHBOUR_HALF_WIDTH_HZ: Final = 8.0
 _HARMONICS: Final = (1, 2, 3)
 _CHUNK_SAMPLES: Final = 20_000
+# A stretch this long without any change is no EMG, however coarse the converter.
+_STUCK_S: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ class ChannelQuality:
     power_line_shares : dict of float to float
         Per power line (50 and 60 Hz): the share of the power above 20 Hz that stands out at it and its harmonics.
     flat_share : float
-        Share of samples equal to the one before.
+        Share of samples equal to the one before; a coarse converter repeats itself too.
+    stuck_share : float
+        Share of samples in stretches of 0.1 s and more in which nothing changes.
     extreme_share : float
         Share of samples at the channel's own lowest or highest value; high where an amplifier is at its limit.
     closest_channel : int or None
@@ -74,6 +78,7 @@ class ChannelQuality:
     median_frequency_hz: float
     power_line_shares: dict[float, float]
     flat_share: float
+    stuck_share: float
     extreme_share: float
     closest_channel: int | None
     correlation: float
@@ -112,7 +117,7 @@ class QualityMeter:
     def __init__(self, n_channels: int, sample_rate_hz: float) -> None:
         self._n_channels = n_channels
         self._n_samples = 0
-        self._raw = _RawFigures(n_channels)
+        self._raw = _RawFigures(n_channels, max(2, round(_STUCK_S * sample_rate_hz)))
         cutoff_hz = min(LOWEST_HZ, 0.2 * sample_rate_hz)
         self._highpass = Preprocessor((Highpass(cutoff_hz),), sample_rate_hz, n_channels)
         self._noise_floor = NoiseFloor(n_channels, sample_rate_hz)
@@ -188,8 +193,9 @@ class QualityMeter:
 class _RawFigures:
     """Counts of faults in the samples as they are stored."""
 
-    def __init__(self, n_channels: int) -> None:
+    def __init__(self, n_channels: int, stuck_samples: int) -> None:
         self._n_samples = 0
+        self._stuck_samples = stuck_samples
         self._n_nan = np.zeros(n_channels, dtype=np.int64)
         self._n_inf = np.zeros(n_channels, dtype=np.int64)
         self._first_bad = np.full(n_channels, -1, dtype=np.int64)
@@ -199,6 +205,8 @@ class _RawFigures:
         self._n_lowest = np.zeros(n_channels, dtype=np.int64)
         self._n_highest = np.zeros(n_channels, dtype=np.int64)
         self._n_flat = np.zeros(n_channels, dtype=np.int64)
+        self._run = np.zeros(n_channels, dtype=np.int64)
+        self._n_stuck = np.zeros(n_channels, dtype=np.int64)
         self._last = np.full((1, n_channels), np.nan)
         self._last_finite = np.zeros(n_channels)
 
@@ -217,11 +225,23 @@ class _RawFigures:
         self._n_highest, highest = _extreme(negated, -self._highest, self._n_highest)
         self._highest = -highest
         before = np.concatenate([self._last, samples[:-1]])
-        self._n_flat += (samples == before).sum(axis=0)
+        same = samples == before
+        self._n_flat += same.sum(axis=0)
+        self._count_stuck(same)
         self._last = samples[-1:].copy()
         filled = samples if finite.all() else _hold(samples, finite, self._last_finite)
         self._last_finite = filled[-1].copy()
         return filled
+
+    def _count_stuck(self, same: NDArray[np.bool_]) -> None:
+        # How many samples in a row have had the value, up to and including each.
+        here = np.arange(1, len(same) + 1)[:, None]
+        change = np.maximum.accumulate(np.where(same, 0, here), axis=0)
+        run = np.where(change == 0, here + self._run, here - change + 1)
+        # A stretch counts whole once it is long enough, then sample by sample.
+        self._n_stuck += self._stuck_samples * (run == self._stuck_samples).sum(axis=0)
+        self._n_stuck += (run > self._stuck_samples).sum(axis=0)
+        self._run = run[-1]
 
     def figures(self, channel: int) -> dict[str, Any]:
         """Give the figures of one channel."""
@@ -236,6 +256,7 @@ class _RawFigures:
             "lowest": float(self._lowest[channel]) if known else math.nan,
             "highest": float(self._highest[channel]) if known else math.nan,
             "flat_share": float(self._n_flat[channel] / (self._n_samples - 1)) if self._n_samples > 1 else math.nan,
+            "stuck_share": float(self._n_stuck[channel] / self._n_samples) if self._n_samples else math.nan,
             "extreme_share": min(1.0, extreme / n_finite) if known else math.nan,
         }
 

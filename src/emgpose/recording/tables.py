@@ -18,6 +18,7 @@ from emgpose.hand import N_JOINTS
 from emgpose.recording.channels import select_channels
 from emgpose.recording.columns import Columns, find_columns, note_on_ignored, require_radians, table_rate_hz
 from emgpose.recording.facts import SessionFacts
+from emgpose.recording.file_version import file_version, require_same_version
 from emgpose.recording.session import CHUNK_SAMPLES
 from emgpose.recording.spool import Spool
 
@@ -51,6 +52,7 @@ class CsvReader:
     def __init__(self, path: Path, rate_hz: float | None = None, channels: Sequence[str | int] | None = None) -> None:
         self._path = Path(path)
         self._columns, self._delimiter = _read_header(self._path)
+        self._version = file_version([self._path])
         chosen = select_channels(self._columns.emg_names, channels, str(path)) if self._columns.emg else []
         self._emg = tuple(self._columns.emg[column] for column in chosen)
         self._spool: Spool | None = None
@@ -109,11 +111,8 @@ class CsvReader:
     def _spooled(self) -> Spool:
         # A forked process would share the file position of its parent.
         if self._spool is None or self._process != os.getpid():
-            n_samples = self._fill_spool()
-            if n_samples != self._facts.n_samples:
-                raise SessionFormatError(
-                    f"{self._path}: had {self._facts.n_samples} rows when it was opened, now {n_samples}; open it again"
-                )
+            require_same_version(self._path, self._version, file_version([self._path]))
+            self._fill_spool()
         if self._spool is None:
             raise SessionFormatError(f"{self._path}: expected rows, found none")
         return self._spool

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from emgpose.errors import EmgPoseError, MissingExtraError, SessionFormatError
 from emgpose.recording.channels import distinct_names, select_channels
 from emgpose.recording.facts import SessionFacts, checked_rate_hz
+from emgpose.recording.file_version import file_version, require_same_version
 
 _MICROVOLTS: Final = {"nV": 1e-3, "uV": 1.0, "µV": 1.0, "μV": 1.0, "mV": 1e3, "V": 1e6}
 # Bytes a sample takes in the storage formats that can be read from any sample on.
@@ -53,6 +54,8 @@ class WfdbReader:
         self._header_path = Path(path).with_suffix(".hea") if Path(path).suffix else Path(f"{path}.hea")
         self._record = os.path.abspath(self._header_path.with_suffix(""))  # noqa: PTH100 - resolve() would follow links
         header = self._read_header()
+        self._files = [self._header_path, *(self._header_path.with_name(name) for name in set(header.file_name))]
+        self._version = file_version(self._files)
         names = distinct_names(header.sig_name)
         notes: list[str] = []
         if channels is None and len(names) != _BAND and set(_GRABMYO) <= set(names):
@@ -87,6 +90,7 @@ class WfdbReader:
             return {}
         if start == stop:
             return {"emg": np.empty((0, len(self._columns)), dtype=np.float32)}
+        require_same_version(self._header_path, self._version, file_version(self._files))
         wanted = sorted(self._columns)
         record = self._call("rdrecord", self._record, sampfrom=start, sampto=stop, channels=wanted)
         physical = record.p_signal

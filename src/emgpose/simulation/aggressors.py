@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emgpose.errors import ConfigError, ShapeError
-from emgpose.signals import NOISE_FLOOR_PERCENTILE, NOISE_FLOOR_WINDOW_S
+from emgpose.noise_floor import NOISE_FLOOR_PERCENTILE, NOISE_FLOOR_WINDOW_S
 
 Signal = NDArray[np.float64]
 Aggressor = Callable[[ArrayLike, float, float, np.random.Generator], NDArray[np.float32]]
