@@ -27,11 +27,39 @@ except DataError as error:
     print(error)
 """
 
+WRITE_RECORDING = """
+import resource
+import sys
+from pathlib import Path
+import numpy as np
+from emgpose.errors import DataError
+from emgpose.recording import Emg2PoseWriter
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+emg = np.random.default_rng(0).random((6000, 16), np.float32)
+try:
+    with Emg2PoseWriter(Path(sys.argv[1]), sample_rate_hz=2000, user="u", stage="s", side="left") as writer:
+        for _ in range(10):
+            writer.append(emg)
+except DataError as error:
+    print(error)
+"""
+
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes, which stands for a full disk")
 def test_hdf5_that_finds_no_room_is_one_error_and_leaves_nothing(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", WRITE_HDF5, str(tmp_path / "a.h5")], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "writing failed: File too large; nothing was left behind" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes, which stands for a full disk")
+def test_a_recording_that_finds_no_room_is_one_error_and_leaves_nothing(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WRITE_RECORDING, str(tmp_path / "a.hdf5")], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "writing failed: File too large; nothing was left behind" in done.stdout

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emgpose.atomic import atomic_file
+from emgpose.atomic import FailureKeepingFile, atomic_file
 from emgpose.errors import ConfigError, DataError, ShapeError
 from emgpose.hand import N_JOINTS, SIDES
 from emgpose.recording.emg2pose_layout import GROUP, N_CHANNELS
@@ -98,7 +98,10 @@ class Emg2PoseWriter:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opening:
             unfinished = opening.enter_context(atomic_file(self._path))
-            file = opening.enter_context(h5py.File(unfinished, "w"))
+            self._disk = opening.enter_context(contextlib.closing(FailureKeepingFile(unfinished)))
+            # Asked after HDF5 has closed its file, which writes what it still holds.
+            opening.callback(self._disk.raise_failure)
+            file = opening.enter_context(h5py.File(self._disk, "w"))
             # The checksum lets a reader notice a flipped bit instead of handing out a wrong number.
             self._dataset = file.create_group(GROUP).create_dataset(
                 "timeseries", (0,), self._dtype, maxshape=(None,), chunks=(_CHUNK_ROWS,), fletcher32=True
@@ -163,6 +166,7 @@ class Emg2PoseWriter:
         pending = np.concatenate([self._pending, rows])
         n_whole = len(pending) - len(pending) % _CHUNK_ROWS
         self._store(pending[:n_whole])
+        self._disk.raise_failure()
         self._pending = pending[n_whole:].copy()
 
     def add_group(self, name: str, values: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from emgpose.errors import ConfigError
+from emgpose.errors import ConfigError, DataError
 from emgpose.simulation.aggressors import AGGRESSORS
 from emgpose.simulation.labels import SHORTEST_S
 from emgpose.simulation.splits import PlannedRecording, plan_recordings
@@ -74,7 +74,7 @@ class DataSetSettings:
         if not 0 < self.aggressor_share <= 1:
             raise ConfigError(f"aggressor share: expected more than 0 and at most 1, got {self.aggressor_share:g}")
         if self.motion_file is not None and not Path(self.motion_file).is_file():
-            raise ConfigError(f"{self.motion_file}: no such file; expected recorded joint angles")
+            raise DataError(f"{self.motion_file}: no such file; expected recorded joint angles")
         self.plan()
 
     @property
