@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from emgpose.checkpoints import save_model
+from emgpose.models import build_model
 from emgpose.recording import Emg2PoseWriter
 from small_models import small_model
 
@@ -49,7 +50,8 @@ def peak_bytes(*arguments: object) -> float:
 @pytest.fixture(scope="module")
 def data_sets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("long")
-    save_model(small_model(), folder / "model")
+    save_model(small_model(), folder / "small")
+    save_model(build_model("tracking_vemg2pose"), folder / "full")
     for minutes in (10, 60):
         root = folder / str(minutes)
         root.mkdir()
@@ -67,29 +69,32 @@ def data_sets(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("out", ["a.csv", "a.npz"])
-@pytest.mark.parametrize("mode", ["stream", "published"])
-def test_predict_needs_no_more_memory_for_an_hour(data_sets, mode, out):
+@pytest.mark.parametrize(
+    ("size", "mode", "out"),
+    [("small", "stream", "a.npz"), ("small", "published", "a.csv"), ("full", "stream", "a.csv")],
+)
+def test_predict_needs_no_more_memory_for_an_hour(data_sets, size, mode, out):
     peaks = [
         peak_bytes(
-            "predict", data_sets / minutes / "a.hdf5", "--checkpoint", data_sets / "model", "--mode", mode,
+            "predict", data_sets / minutes / "a.hdf5", "--checkpoint", data_sets / size, "--mode", mode,
             "--out", data_sets / out, "--html", data_sets / "a.html", "--landmarks",
         )
         for minutes in ("10", "60")
     ]  # fmt: skip
-    print(f"predict {mode} {out}: 10 min {peaks[0] / 2**20:.0f} MiB, 60 min {peaks[1] / 2**20:.0f} MiB")
+    print(f"predict {size} {mode} {out}: 10 min {peaks[0] / 2**20:.0f} MiB, 60 min {peaks[1] / 2**20:.0f} MiB")
     assert peaks[1] <= MOST_GROWTH * peaks[0]
     assert peaks[1] < MOST_BYTES
 
 
 @pytest.mark.slow
-def test_evaluate_needs_no_more_memory_for_an_hour(data_sets):
+@pytest.mark.parametrize("size", ["small", "full"])
+def test_evaluate_needs_no_more_memory_for_an_hour(data_sets, size):
     peaks = [
         peak_bytes(
-            "evaluate", "--data", data_sets / minutes, "--checkpoint", data_sets / "model", "--out", data_sets / "e"
+            "evaluate", "--data", data_sets / minutes, "--checkpoint", data_sets / size, "--out", data_sets / "e"
         )
         for minutes in ("10", "60")
     ]
-    print(f"evaluate: 10 min {peaks[0] / 2**20:.0f} MiB, 60 min {peaks[1] / 2**20:.0f} MiB")
+    print(f"evaluate {size}: 10 min {peaks[0] / 2**20:.0f} MiB, 60 min {peaks[1] / 2**20:.0f} MiB")
     assert peaks[1] <= MOST_GROWTH * peaks[0]
     assert peaks[1] < MOST_BYTES

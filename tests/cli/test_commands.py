@@ -12,24 +12,8 @@ import numpy as np
 import pytest
 
 from emgpose.checkpoints import save_model
-from emgpose.cli import main
 from generated import break_dataset, generate_dataset, generate_session
 from small_models import small_model
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process; gives (exit code, stdout, stderr)."""
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["emgpose", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return int(exit_.value.code or 0), captured.out, captured.err
-
-    return command
 
 
 @pytest.fixture(scope="module")

@@ -1,31 +1,16 @@
 """`emgpose simulate` end to end: a data set that check, predict and evaluate read."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
 from emgpose.checkpoints import save_model
-from emgpose.cli import main
 from emgpose.simulation.simulated_session import read_truth
 from generated import generated_joint_angles
 from small_models import small_model
 
 SIZE = ("--users", 3, "--stages", 2, "--minutes", 0.15, "--placements", 1)
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def command(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["emgpose", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return int(exit_.value.code or 0), captured.out, captured.err
-
-    return command
 
 
 def test_recorded_angles_become_a_data_set_that_check_predict_and_evaluate_read(run, tmp_path):

@@ -105,7 +105,8 @@ def test_clipping_and_hanging_show_in_their_shares() -> None:
 def test_every_figure_is_plain_json_even_where_it_cannot_be_known() -> None:
     for emg in (noise(3), np.full((3000, 2), np.nan), np.zeros((3000, 2)), np.full((3000, 1), 1e300)):
         for quality in channel_quality(emg, RATE_HZ):
-            json.dumps(quality.to_dict(), allow_nan=False)
+            figures = quality.to_dict()
+            assert json.loads(json.dumps(figures, allow_nan=False)) == figures
 
 
 def test_real_wrist_emg_gives_the_figures_known_of_it(shared) -> None:
