@@ -8,7 +8,9 @@ import torch
 
 from emgpose import metrics
 from emgpose.errors import ShapeError
-from emgpose.hand import FINGERS, JOINT_INDEX, JOINTS, JOINTS_OF_GROUP
+from emgpose.hand import FINGERS, JOINT_INDEX, JOINTS, JOINTS_OF_GROUP, SCORED_LANDMARKS
+from emgpose.kinematics import HandModel, forward_kinematics
+from emgpose.recording import open_session
 
 GOLDEN_ANGLES = ["mae", *(f"mae_{part}" for part in (*FINGERS, *JOINTS_OF_GROUP))]
 
@@ -167,3 +169,26 @@ def test_windows_that_do_not_fit_are_refused():
         metrics.angle_error(torch.zeros(2, 19, 5), torch.zeros(2, 19, 5), torch.ones(2, 5).bool())
     with pytest.raises(ShapeError, match="bool"):
         metrics.angle_error(torch.zeros(2, 20, 5), torch.zeros(2, 20, 5), torch.ones(2, 5))
+
+
+def test_a_held_pose_against_real_joint_angles_is_scored_over_the_valid_rows_only(shared):
+    path = shared / "real" / "emg2pose_angles" / "joint_angle_predictions.csv"
+    with open_session(path, rate_hz=29.968) as session:
+        truth, usable = session.joint_angles(), session.valid()
+    assert (len(usable), int((~usable).sum())) == (1759, 63)
+    held = np.median(truth[usable], axis=0)
+    target = torch.from_numpy(truth.T[None].copy())
+    prediction = torch.from_numpy(np.repeat(held[None, :, None], len(truth), axis=2))
+    valid = torch.from_numpy(usable[None].copy())
+    junk = torch.where(valid[:, None], target, 1e6)
+
+    means = metrics.joint_means(*metrics.angle_error(prediction, junk, valid))
+    assert float(means["mae"]) == pytest.approx(np.abs(truth[usable] - held).mean(), rel=1e-6)
+
+    total, count = metrics.landmark_error(prediction, junk, valid, HandModel.generic(), every=1)
+    placed = forward_kinematics(truth[usable].astype(np.float64))
+    distance = np.linalg.norm(placed - forward_kinematics(held.astype(np.float64)), axis=-1)
+    assert int(count) == 1696
+    assert float(metrics.landmark_means(total, count)["landmark_distance"]) == pytest.approx(
+        distance[:, list(SCORED_LANDMARKS)].mean(), rel=1e-6
+    )
