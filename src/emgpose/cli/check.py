@@ -74,4 +74,5 @@ def _print_finding(finding: "Finding") -> None:
     from emgpose.cli.terminal import out
 
     out.print(f"  {finding.severity}", style=COLOURS[finding.severity], end=" ")
-    out.print(f"{finding.code}: {finding.where}: {finding.message}")
+    # What cannot be opened names itself already.
+    out.print(f"{finding.code}: {finding.where}: {finding.message.removeprefix(f'{finding.where}: ')}")

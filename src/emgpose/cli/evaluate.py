@@ -105,7 +105,8 @@ def _show(evaluation: "Evaluation", written: list[Path], json: bool) -> None:
 
     for item in evaluation.left_out:
         err.print("left out:", style="bold yellow", end=" ")
-        err.print(f"{item.path}: {item.reason}")
+        # Most reasons name the file already.
+        err.print(item.reason if item.path.name in item.reason else f"{item.path}: {item.reason}")
     if json:
         document: dict[str, Any] = run_document(evaluation, command=sys.argv)
         document["summary"] = summarise(evaluation).to_dict("records")

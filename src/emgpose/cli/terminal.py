@@ -4,11 +4,12 @@ import io
 import json
 import math
 import sys
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from emgpose.json_values import json_values
 
 # Names of files, users and stages are shown as they are: [brackets] are no markup and :words: no emoji.
 _PLAIN: dict[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False, "emoji": False}
@@ -46,21 +47,7 @@ def progress_bar() -> Progress:
 
 def print_json(document: Any) -> None:
     """Write one JSON document to stdout; NaN and Inf become null, since JSON has neither."""
-    sys.stdout.write(json.dumps(_plain(document), indent=2, allow_nan=False) + "\n")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Path):
-        return str(value)
-    return value if isinstance(value, str | int | bool | None) else str(value)
+    sys.stdout.write(json.dumps(json_values(document), indent=2, allow_nan=False) + "\n")
 
 
 def degrees(radians: float | None) -> str:

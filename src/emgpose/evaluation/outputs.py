@@ -34,6 +34,7 @@ from emgpose.evaluation.provenance import git_state, versions
 from emgpose.evaluation.published import CONDITION_TITLES
 from emgpose.evaluation.result import ALL, Evaluation
 from emgpose.evaluation.summary import SUMMARY_UNITS, conditions_of, drift_table, figure, summarise
+from emgpose.json_values import json_values
 from emgpose.metrics import PUBLISHED_DERIVATIVES
 from emgpose.models import Mode
 
@@ -98,7 +99,7 @@ def write_evaluation(
     write_text_atomically(written[-1], summary_markdown(evaluation))
     written.append(path / "run.json")
     document = run_document(evaluation, command=command, config=config, checkpoint=checkpoint)
-    write_text_atomically(written[-1], json.dumps(_plain(document), indent=2, allow_nan=False) + "\n")
+    write_text_atomically(written[-1], json.dumps(json_values(document), indent=2, allow_nan=False) + "\n")
     return written
 
 
@@ -249,16 +250,3 @@ def _list(title: str, items: Iterable[str]) -> list[str]:
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _plain(value: Any) -> Any:
-    """Turn arrays into lists, and numbers that JSON does not have into null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value

@@ -1,10 +1,10 @@
 """What a check finds, as values: findings, and the reports that hold them."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from emgpose.json_values import json_values
 from emgpose.recording.session import SessionFacts
 
 Severity = Literal["error", "warning"]
@@ -67,7 +67,7 @@ class SessionReport:
             "kind": "session",
             "facts": _facts_to_dict(self.facts) if self.facts else None,
             "findings": [finding.to_dict() for finding in self.findings],
-            "figures": _without_nan(self.figures),
+            "figures": json_values(self.figures),
         }
 
 
@@ -112,7 +112,7 @@ class DatasetReport:
             "path": self.path,
             "kind": "dataset",
             "findings": [finding.to_dict() for finding in self.own_findings],
-            "figures": _without_nan(self.figures),
+            "figures": json_values(self.figures),
             "sessions": [session.to_dict() for session in self.sessions],
         }
 
@@ -133,12 +133,3 @@ def _facts_to_dict(facts: SessionFacts) -> dict[str, Any]:
         "preprocessing": facts.preprocessing.to_config(),
         "notes": list(facts.notes),
     }
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON knows no NaN: what is not known is null."""
-    if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
