@@ -34,11 +34,8 @@ def main() -> None:
     thumb, *fingers = FINGERTIPS
     gaps = [np.linalg.norm(hand[:, fingers] - hand[:, [thumb]], axis=-1) for hand in (theirs, ours)]
     change = np.abs(gaps[1] - gaps[0])[gaps[0] < TOUCHING_MM]
-    print(
-        print(
-            f"thumb within {TOUCHING_MM:g} mm of a fingertip: gaps differ by {change.mean():.0f}, at most {change.max():.0f} mm"
-        )
-    )
+    print(f"thumb within {TOUCHING_MM:g} mm of a fingertip: mean change of the gap {change.mean():.0f} mm")
+    print(f"largest change of the gap {change.max():.0f} mm")
 
 
 if __name__ == "__main__":
