@@ -24,6 +24,16 @@ def test_the_lstm_step_equals_torch_step_by_step() -> None:
         torch.testing.assert_close(output, expected, rtol=0, atol=1e-6)
 
 
+def test_a_head_is_linear_leaky_relu_linear_on_the_hidden_state() -> None:
+    torch.manual_seed(0)
+    decoder = LstmDecoder(LstmConfig(hidden_size=16, head_sizes=(12,), scale=0.5), n_features=6, n_outputs=20)
+    features, pose = torch.randn(2, 6, 1), torch.randn(2, 20)
+    output, _ = decoder.step(decoder.project(features)[0], pose, decoder.initial_state(2))
+    hidden, _ = decoder.lstm(torch.cat((features[..., 0], pose), dim=1)[None])
+    expected = nn.Sequential(decoder.head[0], nn.LeakyReLU(), decoder.out)(hidden[0]) * 0.5
+    torch.testing.assert_close(output, expected, rtol=0, atol=1e-6)
+
+
 def test_the_mlp_step_equals_the_layers_one_after_the_other() -> None:
     torch.manual_seed(0)
     decoder = MlpDecoder(MlpConfig((12, 8), scale=0.5), n_features=6, n_outputs=20)
@@ -48,7 +58,13 @@ def test_update_rules_move_the_pose_as_their_names_say() -> None:
 
 
 @pytest.mark.parametrize(
-    "impossible", [lambda: LstmConfig(hidden_size=0), lambda: MlpConfig(()), lambda: HybridUpdate(0)]
+    "impossible",
+    [
+        lambda: LstmConfig(hidden_size=0),
+        lambda: LstmConfig(head_sizes=(0,)),
+        lambda: MlpConfig(()),
+        lambda: HybridUpdate(0),
+    ],
 )
 def test_impossible_sizes_are_refused(impossible) -> None:
     with pytest.raises(ConfigError, match="at least 1"):

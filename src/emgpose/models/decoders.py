@@ -28,24 +28,29 @@ def check_scale(scale: float) -> None:
 
 @dataclass(frozen=True)
 class LstmConfig:
-    """Sizes of `LstmDecoder`; `scale` is the output scalar."""
+    """Sizes of `LstmDecoder`; `scale` is the output scalar, `head_sizes` are those of hidden layers of the head."""
 
     kind: ClassVar[str] = "lstm"
     hidden_size: int = 512
     num_layers: int = 2
     scale: float = 0.01
+    head_sizes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         check_layers("num_layers", self.num_layers)
         if self.hidden_size < 1:
             raise ConfigError(f"an LSTM decoder needs a hidden_size of at least 1, got {self.hidden_size}")
+        if self.head_sizes and min(self.head_sizes) < 1:
+            raise ConfigError(f"an LSTM decoder needs head_sizes of at least 1 each, got {self.head_sizes}")
         check_scale(self.scale)
 
 
 class LstmDecoder(nn.Module):
-    """Stacked LSTM, leaky ReLU, linear layer, output scalar.
+    """Stacked LSTM, head, output scalar.
 
-    Source: Salter et al. 2024 (vemg2pose).
+    The head is a leaky ReLU and a linear layer, or, with `head_sizes`, linear layers with a leaky ReLU between them.
+
+    Sources: Salter et al. 2024 (vemg2pose); Hadidi et al. (arXiv 2603.08212) for linear - leaky ReLU - linear.
     """
 
     config_type = LstmConfig
@@ -56,7 +61,9 @@ class LstmDecoder(nn.Module):
         self.n_features = n_features
         # Holds and initialises the weights; its own forward is not used, as it is slow one step at a time.
         self.lstm = nn.LSTM(n_features + N_JOINTS, config.hidden_size, config.num_layers)
-        self.out = nn.Linear(config.hidden_size, n_outputs)
+        sizes = (config.hidden_size, *config.head_sizes)
+        self.head = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.out = nn.Linear(sizes[-1], n_outputs)
 
     def initial_state(self, batch_size: int) -> DecoderState:
         """Give the hidden and cell state of each layer, (batch, hidden), all zero."""
@@ -90,7 +97,11 @@ class LstmDecoder(nn.Module):
             cell = forget.sigmoid() * state[2 * layer + 1] + update.sigmoid() * candidate.tanh()
             hidden = output.sigmoid() * cell.tanh()
             new_state += [hidden, cell]
-        return self.out(functional.leaky_relu(hidden)) * self.config.scale, tuple(new_state)
+        for linear in self.head:
+            hidden = functional.leaky_relu(linear(hidden))
+        if not self.config.head_sizes:
+            hidden = functional.leaky_relu(hidden)
+        return self.out(hidden) * self.config.scale, tuple(new_state)
 
 
 @dataclass(frozen=True)
