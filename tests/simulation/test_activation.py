@@ -8,11 +8,17 @@ import pytest
 from emgpose.errors import ConfigError
 from emgpose.simulation.activation import DEFAULT_SHARES, ActivationShares, activations
 from emgpose.simulation.anatomy import draw_user
-from emgpose.simulation.muscles import MUSCLES
+from emgpose.simulation.muscles import MOVES, MUSCLES
 from emgpose.simulation.streams import rng_for
 from made_motion import FIST, OPEN, RATE_HZ, at_rest, step_to
 
-ANATOMY = draw_user(rng_for(0, "user", 0))
+# What each muscle answers for differs widely between people; these tests are about the average.
+ANATOMY = dataclasses.replace(
+    draw_user(rng_for(0, "user", 0)),
+    muscle_moves=tuple(tuple(row) for row in MOVES.tolist()),
+    strength=1.0,
+    cocontraction=1.0,
+)
 NAMES = list(MUSCLES)
 
 

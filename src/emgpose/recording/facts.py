@@ -104,6 +104,11 @@ class SessionFacts:
         if not self.channel_names and not self.has_joint_angles:
             raise SessionFormatError(f"session {self.session}: expected EMG or joint angles, found neither")
 
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the recording says of itself that it was simulated."""
+        return bool(self.attributes.get("simulated", False))
+
 
 class SessionReader(Protocol):
     """Reads one file format; a `Session` stands on it.

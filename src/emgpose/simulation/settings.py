@@ -17,7 +17,7 @@ from emgpose.simulation.splits import PlannedRecording, plan_recordings
 from emgpose.timing import EMG_RATE_HZ
 
 # Raised whenever the same settings would give other samples: no data set is finished by another simulator.
-SIMULATOR_VERSION: Final = 1
+SIMULATOR_VERSION: Final = 2
 _NOTHING: Final[Mapping[str, float]] = MappingProxyType({})
 
 
