@@ -2,7 +2,7 @@
 
 Prints, per seed and over the seeds, the mean absolute joint-angle error [deg] of
 
-- ridge trained and tested on one user (other repeats), against that user's mean pose held;
+- ridge trained and tested on one user wearing the band in one way (other repeats), against that user's mean pose held;
 - the same ridge with the band turned by two electrodes between training and test;
 - ridge trained on one other user (as much data as one's own), and on all other users, against their mean pose held.
 
@@ -13,11 +13,12 @@ shares that are a knob (`ActivationShares`).
 import argparse
 import statistics
 import time
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgpose.simulation.anatomy import ELECTRODE_STEP_RAD, NEUTRAL_PLACEMENT, Placement, UserAnatomy, draw_user
+from emgpose.simulation.anatomy import ELECTRODE_STEP_RAD, Placement, UserAnatomy, draw_placement, draw_user
 from emgpose.simulation.emg import simulate_emg
 from emgpose.simulation.motion import draw_style, simulate_motion
 from emgpose.simulation.splits import TRAIN_STAGES
@@ -31,7 +32,7 @@ REPEATS = 3  # the last one is for the test
 # Envelope: RMS over 0.1 s every 0.05 s; each pose is told from the newest second.
 WINDOW, HOP, LAGS = 200, 100, 20
 PENALTY = 10.0
-TURNED = Placement(rotation_rad=2 * ELECTRODE_STEP_RAD)
+TURN_RAD = 2 * ELECTRODE_STEP_RAD
 Examples = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -78,9 +79,11 @@ def mean_pose_error(train: Examples, test: Examples) -> float:
 
 def scores(seed: int) -> dict[str, float]:
     """All errors of one seed, each the mean over users."""
-    train = [gathered(seed, user, range(REPEATS - 1), NEUTRAL_PLACEMENT) for user in range(USERS)]
-    test = [gathered(seed, user, range(REPEATS - 1, REPEATS), NEUTRAL_PLACEMENT) for user in range(USERS)]
-    turned = [gathered(seed, user, range(REPEATS - 1, REPEATS), TURNED) for user in range(USERS)]
+    bands = [draw_placement(rng_for(seed, "placement", user)) for user in range(USERS)]
+    turned_bands = [replace(band, rotation_rad=band.rotation_rad + TURN_RAD) for band in bands]
+    train = [gathered(seed, user, range(REPEATS - 1), bands[user]) for user in range(USERS)]
+    test = [gathered(seed, user, range(REPEATS - 1, REPEATS), bands[user]) for user in range(USERS)]
+    turned = [gathered(seed, user, range(REPEATS - 1, REPEATS), turned_bands[user]) for user in range(USERS)]
     others = [
         tuple(np.concatenate([part[i] for other, part in enumerate(train) if other != user]) for i in (0, 1))
         for user in range(USERS)

@@ -19,7 +19,14 @@ from scipy import signal
 
 from emgpose.recording import open_session
 from emgpose.signals import Bandpass, Preprocessor
-from emgpose.simulation.anatomy import ELECTRODE_STEP_RAD, NEUTRAL_PLACEMENT, Placement, UserAnatomy, draw_user
+from emgpose.simulation.anatomy import (
+    ELECTRODE_STEP_RAD,
+    NEUTRAL_PLACEMENT,
+    Placement,
+    UserAnatomy,
+    draw_placement,
+    draw_user,
+)
 from emgpose.simulation.emg import simulate_emg
 from emgpose.simulation.hand_poses import POSES, RESTING
 from emgpose.simulation.motion import STAGE_FAMILIES, Motion, draw_style, simulate_motion
@@ -182,7 +189,10 @@ def spread(values: np.ndarray, digits: int = 2) -> str:
 
 
 def compare_sessions(stages: list[str], seconds: float) -> None:
-    """Whole sessions on the published scale: many people, since one strong arm moves the pooled SD of a few."""
+    """Whole sessions on the published scale, bands as people wear them.
+
+    Many people, since one strong arm moves the pooled SD of a few.
+    """
     powers, kurtoses, per_user, quiet = [], [], [], []
     computing_s = 0.0
     for user in range(N_SESSION_USERS):
@@ -191,7 +201,7 @@ def compare_sessions(stages: list[str], seconds: float) -> None:
             style = draw_style(rng_for(0, "user", user, "style"))
             motion = simulate_motion(stage, style, seconds, rng_for(0, "motion", user, stage))
             start = time.process_time()
-            emg = emg_of(motion, user, stage)
+            emg = emg_of(motion, user, stage, draw_placement(rng_for(0, "placement", user)))
             computing_s += time.process_time() - start
             own.append(np.mean(emg.astype(np.float64) ** 2))
             kurtoses.append(figures(emg, RATE_HZ)["kurtosis"])

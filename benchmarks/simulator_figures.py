@@ -3,7 +3,8 @@
     python benchmarks/simulator_figures.py --real ../shared/real --out figures
 
 `--real` is a folder with `emg2pose_angles/joint_angle_predictions.csv` (recorded joint angles at 29.968 Hz) and
-`grabmyo/` (trials in WFDB format); without it, only what needs no recording is printed.
+`grabmyo/` (trials in WFDB format); without it, only the third script, which needs no recording,
+runs.
 """
 
 import argparse

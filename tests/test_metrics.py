@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from emgpose import metrics
-from emgpose.errors import ShapeError
+from emgpose.errors import DataError, ShapeError
 from emgpose.hand import FINGERS, JOINT_INDEX, JOINTS, JOINTS_OF_GROUP, SCORED_LANDMARKS
 from emgpose.kinematics import HandModel, forward_kinematics
 from emgpose.recording import open_session
@@ -136,6 +136,16 @@ def test_percentiles_are_right_to_a_tenth_of_a_degree(random_windows):
 def test_errors_beyond_180_degrees_stay_in_the_last_bin():
     counts = metrics.error_histogram(torch.full((1, 20, 1), 9.0), torch.zeros(1, 20, 1), torch.ones(1, 1).bool())
     assert counts[0, -1] == 20
+
+
+@pytest.mark.parametrize("odd", [torch.nan, torch.inf])
+def test_a_histogram_refuses_an_error_that_no_bin_holds_and_names_it(odd):
+    prediction, valid = torch.zeros(2, 20, 5), torch.ones(2, 5).bool()
+    prediction[1, 2, 3] = odd
+    with pytest.raises(DataError, match=r"window 1, sample 3: .*THUMB_MCP_FE.* is NaN or infinite \(1 such"):
+        metrics.error_histogram(prediction, torch.zeros(2, 20, 5), valid)
+    valid[1, 3] = False
+    assert metrics.error_histogram(prediction, torch.zeros(2, 20, 5), valid).sum(1).tolist() == [100, 80]
 
 
 def test_r2_of_joined_windows_equals_that_of_the_whole(random_windows):

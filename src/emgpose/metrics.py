@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emgpose.errors import ShapeError
+from emgpose.errors import DataError, ShapeError
 from emgpose.hand import FINGERS, FINGERTIPS, JOINTS, JOINTS_OF_FINGER, JOINTS_OF_GROUP, N_JOINTS, SCORED_LANDMARKS
 from emgpose.kinematics import HandModel, forward_kinematics
 from emgpose.timing import EMG_RATE_HZ
@@ -211,9 +211,22 @@ def error_histogram(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor
     Returns
     -------
     int64 Tensor, shape (window, bin=1800)
+
+    Raises
+    ------
+    ShapeError : the three do not fit together.
+    DataError : a valid sample's error is NaN or infinite, which no bin holds.
     """
     check_windows(prediction, valid, target)
     error = (prediction.double() - target.double()).abs()
+    finite = _masked(error, valid).isfinite()
+    if not bool(finite.all()):
+        odd = torch.argwhere(~finite)
+        window, joint, sample = odd[0].tolist()
+        raise DataError(
+            f"window {window}, sample {sample}: the prediction of {JOINTS[joint]} or its label is NaN or infinite "
+            f"({len(odd)} such values), expected finite angles; mark such samples invalid, or look at the weights"
+        )
     bins = (error / HISTOGRAM_WIDTH_RAD).clamp(max=HISTOGRAM_BINS - 1).long()
     n_windows = len(prediction)
     bins += HISTOGRAM_BINS * torch.arange(n_windows, device=bins.device).reshape(-1, 1, 1)

@@ -299,7 +299,11 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         return len(self.index)
 
     def __getitem__(self, window: int) -> dict[str, torch.Tensor]:
-        """Read one window.
+        """Read one window with the jitter of the epoch that was set; see `read`."""
+        return self.read(window, int(self._epoch))
+
+    def read(self, window: int, epoch: int) -> dict[str, torch.Tensor]:
+        """Read one window with the jitter of an epoch.
 
         Returns
         -------
@@ -309,8 +313,8 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
             raise IndexError(f"window {window} of {len(self.index)}")
         start = int(self.index.start[window])
         if self.jitter:
-            start = self.index.jittered_start(window, self.seed, int(self._epoch))
-        session = self._session(int(self.index.session[window]))
+            start = self.index.jittered_start(window, self.seed, epoch)
+        session = self.session(int(self.index.session[window]))
         tensors = window_tensors(session.read(start, start + self.index.window))
         return tensors | {"window": torch.tensor(window), "start": torch.tensor(start)}
 
@@ -319,7 +323,8 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         while self._open:
             self._open.popitem()[1].close()
 
-    def _session(self, number: int) -> Session:
+    def session(self, number: int) -> Session:
+        """Give one of the recordings, opened if it is not."""
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number]

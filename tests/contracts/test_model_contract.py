@@ -23,11 +23,18 @@ PARAMETERS = {
     "regression_emg2pose": 2_952_340,
     "regression_neuropose": 6_354_903,
     "regression_sensingdynamics": 1_738_297,
-    "emgpose50": 5_970_068,
+    "improved_position_tracking": 6_232_724,
+    "improved_position_regression": 6_232_744,
+    "improved_position_multitask": 6_232_744,
+    "improved_velocity_tracking": 6_232_724,
+    "improved_velocity_regression": 6_232_744,
+    "improved_velocity_multitask": 6_232_744,
+    "emgpose50": 6_232_744,
     "static_tracking": 0,
     "static_regression": 0,
 }
-LEFT_CONTEXT = {name: 1790 for name in MODELS if name.endswith("emg2pose")} | {
+IMPROVED = [name for name in MODELS if name.startswith("improved_")]
+LEFT_CONTEXT = {name: 1790 for name in MODELS if name.endswith("emg2pose") or name in IMPROVED} | {
     "regression_neuropose": 0,
     "regression_sensingdynamics": 166,
     "emgpose50": 1470,
@@ -44,14 +51,15 @@ NARROW: dict[str, dict[str, Any]] = {
     "regression_emg2pose": {**_NARROW_TDS, "layer_sizes": (12, 12), "scale": 0.5},
     "regression_neuropose": {"channels": (4, 8, 8), "residual_blocks": 1},
     "regression_sensingdynamics": {"channels": (8, 8, 8), "hidden_size": 8},
-    "emgpose50": {**_NARROW_TDS, "hidden_size": 12, "scale": 0.05},
+    **{name: {**_NARROW_TDS, "hidden_size": 12, "head_sizes": (10,)} for name in IMPROVED},
+    "emgpose50": {**_NARROW_TDS, "hidden_size": 12, "head_sizes": (10,), "scale": 0.05},
     "static_tracking": {},
     "static_regression": {},
 }
 # Other front ends, featurizers and options of models that stream.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "linear": ("tracking_vemg2pose", {"between": "linear"}),
-    "linear at 50 Hz": ("emgpose50", {"between": "linear", "learned_initial_pose": True}),
+    "linear at 50 Hz": ("emgpose50", {"between": "linear"}),
     "low-pass stack": ("regression_vemg2pose", {"front_end": "lowpass_stack"}),
     "envelope": ("tracking_emg2pose", {"front_end": "envelope"}),
     "causal SensingDynamics": ("regression_sensingdynamics", {"lowpass": "causal"}),
@@ -104,7 +112,10 @@ def test_parameter_count_and_context_are_pinned(name: str) -> None:
     assert model.n_parameters == PARAMETERS[name]
     assert (model.left_context, model.receptive_field) == (LEFT_CONTEXT[name], LEFT_CONTEXT[name] + 1)
     assert (model.name, model.sample_rate_hz, model.n_channels) == (name, 2000, 16)
-    assert model.task == ("regression" if name.startswith("regression") or name == "static_regression" else "tracking")
+    named = [task for task in ("tracking", "regression", "multitask") if task in name.split("_")]
+    assert model.config.task == (named[0] if named else "multitask")
+    assert model.tasks == (("tracking", "regression") if model.config.task == "multitask" else (model.config.task,))
+    assert model.task == model.tasks[0]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -229,7 +240,12 @@ def test_published_mode_looks_as_far_ahead_as_it_says(name: str) -> None:
 def test_save_and_load_give_the_same_model_and_card(name: str, tmp_path: Path) -> None:
     model = narrow(name)
     model.card = ModelCard(
-        model.name, model.task, median_pose=(0.1,) * 20, trained_on="simulated", data_fingerprint="abc", notes="A note."
+        model.name,
+        model.config.task,
+        median_pose=(0.1,) * 20,
+        trained_on="simulated",
+        data_fingerprint="abc",
+        notes="A note.",
     )
     loaded = load_model(save_model(model, tmp_path / "model"))
     assert not loaded.training

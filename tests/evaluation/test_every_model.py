@@ -3,14 +3,16 @@
 import pytest
 import torch
 
+from emgpose.errors import ConfigError
 from emgpose.evaluation import causality_label, evaluate
 from emgpose.evaluation.scoring import WindowScorer
 from emgpose.models import MODELS, build_model
+from emgpose.models.pose_model import PoseModelConfig
 from small_models import small_model
 
 
 def _small(name):
-    if "vemg2pose" in name or name == "emgpose50" or name.endswith("_emg2pose"):
+    if isinstance(MODELS[name], PoseModelConfig):
         return small_model(name)
     with torch.random.fork_rng():
         torch.manual_seed(7)
@@ -29,6 +31,21 @@ def test_every_model_is_scored_in_every_mode_that_it_has(name, generated_root):
     assert labels.get("stream", "causal") == "causal"
     if name == "static_tracking":
         assert result.windows["mae"].tolist() == pytest.approx(result.windows["static_mae"].tolist())
+
+
+def test_a_result_keeps_the_task_that_was_scored(generated_root):
+    model = small_model("emgpose50")
+    torch.nn.init.constant_(model.initial_pose, 0.3)
+    where = {"split": "val", "where": "side == 'left' and generalization == 'user_stage'", "modes": ["stream"]}
+    results = {task: evaluate(model, generated_root, task=task, **where) for task in ("regression", "tracking")}
+    again = evaluate(model, generated_root, **where)
+    assert {task: result.task for task, result in results.items()} == {task: task for task in model.tasks}
+    assert results["regression"].static.label == "static_median_train"
+    assert again.task == "tracking"
+    assert again.windows["mae"].tolist() == results["tracking"].windows["mae"].tolist()
+    assert again.windows["mae"].tolist() != results["regression"].windows["mae"].tolist()
+    with pytest.raises(ConfigError, match="runs tracking and regression, not 'multitask'"):
+        evaluate(model, generated_root, task="multitask", **where)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -37,7 +37,10 @@ def folder(scored, tmp_path_factory):
 
 def test_all_files_are_written_and_nothing_else(folder):
     names = {path.name for path in folder.iterdir()}
-    assert names == {"summary.csv", "windows.csv", "drift.csv", "summary.md", "run.json"}
+    assert names == {f"{name}.csv" for name in ("summary", "windows", "drift", "cdf", "examples")} | {
+        "summary.md",
+        "run.json",
+    }
 
 
 def test_windows_csv_starts_with_the_promised_columns(folder):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emgpose.evaluation import drift_table, evaluate, summarise
+from emgpose.evaluation import cdf_table, drift_table, evaluate, summarise
 from emgpose.evaluation.summary import SUMMARY_COLUMNS, figure, pooled_means
 from follower import Follower, predict_alone
 
@@ -83,3 +83,16 @@ def test_drift_averages_to_the_error_and_starts_where_the_initial_pose_is_given(
     summary = summarise(scored)
     assert part["mae"].mean() == pytest.approx(figure(summary, "all", "mae")[0], rel=0.05)
     assert part["static_mae"].iloc[0] < part["static_mae"].iloc[-1]
+
+
+def test_the_cdf_is_the_share_of_errors_up_to_a_size(scored):
+    table = cdf_table(scored).query("condition == 'user' and mode == 'published'")
+    assert table["share"].is_monotonic_increasing
+    assert (table["share"].iloc[0], table["share"].iloc[-1], table["static_share"].iloc[-1]) == (0, 1, 1)
+    users = [
+        totals.histogram
+        for (mode, condition, _), totals in scored.totals.items()
+        if (mode, condition) == ("published", "user")
+    ]
+    at_3_deg = table.loc[np.isclose(np.degrees(table["error_rad"]), 3), "share"].item()
+    assert at_3_deg == pytest.approx(np.mean([user[:30].sum() / user.sum() for user in users]))

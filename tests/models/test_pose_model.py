@@ -133,12 +133,12 @@ def test_regression_does_not_use_the_initial_pose_and_tracking_does() -> None:
 
 @torch.inference_mode()
 def test_a_learned_initial_pose_is_used_where_none_is_given() -> None:
-    model, emg = small("emgpose50", learned_initial_pose=True), some_emg(2_500)
+    model, emg = small("tracking_vemg2pose", learned_initial_pose=True), some_emg(2_500)
     assert model.initial_pose is not None
     model.initial_pose.fill_(0.4)
     given = model.rollout(emg, torch.full((1, 20), 0.4))
     assert torch.equal(model.rollout(emg), given)
-    assert model.n_parameters == small("emgpose50").n_parameters + 20
+    assert model.n_parameters == small("tracking_vemg2pose").n_parameters + 20
 
 
 @pytest.mark.parametrize("featurizer", ["tds", "convnet"])

@@ -1,14 +1,17 @@
 """Predicting a recording equals predicting its array, whatever the format, rate and mode."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from emgpose.errors import ConfigError, DataError
 from emgpose.hand import JOINTS
 from emgpose.kinematics import HandModel, forward_kinematics
-from emgpose.prediction import choose_initial_pose, open_pose_writer, predict_recording
+from emgpose.prediction import choose_initial_pose, doubts, open_pose_writer, predict_recording
 from emgpose.prediction.writers import LANDMARK_COLUMNS
 from emgpose.recording import open_session
 from generated import generate_session
@@ -26,7 +29,7 @@ def recording(tmp_path_factory):
 
 def predicted(recording: Path, out: Path, model, **options):
     with open_session(recording) as session:
-        pose = choose_initial_pose(None, session, task=model.task, left_context=model.left_context)
+        pose = choose_initial_pose(None, session, model)
         with open_pose_writer(out, {"model": model.name}) as writer:
             return predict_recording(
                 session, model, writer, initial_pose=pose, hand=HandModel.generic(), **options
@@ -111,6 +114,31 @@ def test_a_recording_shorter_than_the_context_is_refused(tmp_path):
     generate_session(tmp_path / "short.hdf5", seconds=0.5)
     with pytest.raises(DataError, match="at least 1151 samples"):
         predicted(tmp_path / "short.hdf5", tmp_path / "a.csv", small_model())
+
+
+@pytest.mark.parametrize(("simulated", "warned"), [(False, True), (True, False)])
+def test_weights_from_simulated_emg_are_doubted_on_recorded_emg_only(recording, simulated, warned):
+    model = small_model()
+    model.card = replace(model.card, trained_on="simulated")
+    with open_session(recording) as session:
+        facts = replace(session.facts, attributes={"simulated": simulated})
+        found = doubts(model, SimpleNamespace(facts=facts))
+    assert any("simulated EMG only" in doubt for doubt in found) is warned
+
+
+def test_a_multitask_model_predicts_from_the_pose_that_its_task_starts_from(tmp_path):
+    recording = tmp_path / "valid.hdf5"
+    generate_session(recording, seconds=2.0, invalid_share=0.0)
+    model = small_model("emgpose50")
+    torch.nn.init.constant_(model.initial_pose, 0.25)
+    for task, source in (("tracking", f"recorded at sample {model.left_context}"), ("regression", "the model's own")):
+        model.set_task(task)
+        report, pose = predicted(recording, tmp_path / f"{task}.npz", model, rate_hz=None)
+        assert report.task == task
+        assert report.initial_pose.startswith(source)
+        with np.load(tmp_path / f"{task}.npz") as file:
+            # The first row is one step of a small velocity away.
+            np.testing.assert_allclose(file["joint_angles"][0], pose.joint_angles, atol=0.01)
 
 
 def test_nan_in_the_emg_is_named_by_channel_and_sample(tmp_path):

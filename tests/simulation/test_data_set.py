@@ -16,6 +16,7 @@ import pytest
 from emgpose.errors import ConfigError, DataError, SessionFormatError
 from emgpose.recording import open_session, read_metadata, session_path
 from emgpose.recording.check import check_dataset, check_session
+from emgpose.simulation.activation import DEFAULT_SHARES
 from emgpose.simulation.aggressors import AGGRESSORS, CHECK_CODES
 from emgpose.simulation.anatomy import UserAnatomy, draw_user
 from emgpose.simulation.data_set import simulate_data_set
@@ -145,6 +146,47 @@ def test_a_folder_with_something_else_is_left_alone(made, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_a_motion_file_of_no_use_is_refused_before_the_folder_is_claimed(tmp_path):
+    names = ",".join(f"gt_joint_{joint}" for joint in range(20))
+    np.savetxt(tmp_path / "angles.csv", np.full((60, 20), 0.1), delimiter=",", header=names, comments="")
+    np.savetxt(tmp_path / "none.csv", np.zeros((60, 20)), delimiter=",", header=names, comments="")
+    for name, rate_hz, message in (
+        ("angles.csv", None, "--motion-rate"),
+        ("none.csv", 30.0, "two samples with joint angles"),
+        ("nowhere.csv", 30.0, "no such file"),
+        (".", 30.0, "is not a file"),
+    ):
+        with pytest.raises(DataError, match=message):
+            simulate_data_set(tmp_path / "set", **SMALL, motion_file=tmp_path / name, motion_rate_hz=rate_hz)
+    with pytest.raises(ConfigError, match="positive rate"):
+        simulate_data_set(tmp_path / "set", **SMALL, motion_file=tmp_path / "angles.csv", motion_rate_hz=0.0)
+    assert not (tmp_path / "set").exists()
+
+
+def test_whole_numbers_are_the_same_settings_as_their_floats():
+    one = DataSetSettings(users=3, stages=2, minutes=1, aggressors={"sweat": 1}, aggressor_share=1)
+    other = DataSetSettings(users=3, stages=2, minutes=1.0, aggressors={"sweat": 1.0}, aggressor_share=1.0)
+    assert one.digest() == other.digest()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after_s", [2.0, 4.0])
+def test_ctrl_c_while_workers_start_ends_in_one_traceback_at_most(tmp_path, after_s):
+    script = (
+        "from emgpose.simulation.data_set import simulate_data_set\n"
+        f"if __name__ == '__main__': simulate_data_set({str(tmp_path / 'set')!r}, **{SMALL!r}, workers=2)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(after_s)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    # The script's own; workers say nothing.
+    assert err.count("Traceback") == 1
+
+
 def test_placements_share_the_performance_and_differ_in_the_emg(pair):
     _, _, first, second = pair
     np.testing.assert_array_equal(first.joint_angles, second.joint_angles)
@@ -165,6 +207,17 @@ def test_an_aggressor_changes_its_span_and_nothing_else(pair):
     np.testing.assert_array_equal(spoilt.emg[outside], clean.emg[outside])
     np.testing.assert_array_equal(spoilt.joint_angles, clean.joint_angles)
     np.testing.assert_array_equal(spoilt.valid, clean.valid)
+
+
+def test_the_velocity_share_changes_the_emg_and_stands_in_the_truth(pair):
+    settings, planned, usual, _ = pair
+    none = simulate_session(replace(settings, velocity_share=0.0), planned)
+    assert none.truth["shares"]["velocity"] == 0.0
+    assert usual.truth["shares"]["velocity"] == DEFAULT_SHARES.velocity
+    assert none.emg.std() < usual.emg.std()
+    np.testing.assert_array_equal(none.joint_angles, usual.joint_angles)
+    with pytest.raises(ConfigError, match="velocity share"):
+        replace(settings, velocity_share=-1.0)
 
 
 @pytest.mark.parametrize("name", AGGRESSORS)

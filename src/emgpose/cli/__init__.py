@@ -10,8 +10,10 @@ from emgpose.cli.evaluate import evaluate
 from emgpose.cli.info import info
 from emgpose.cli.models import models
 from emgpose.cli.predict import predict
+from emgpose.cli.report import report
 from emgpose.cli.simulate import simulate
 from emgpose.cli.terminal import say_error, show_any_name
+from emgpose.cli.train import TRAIN_SETTINGS, train
 
 app = typer.Typer(
     name="emgpose",
@@ -21,8 +23,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     cls=TyperGroup,
 )
-for command in (info, check, predict, evaluate, models, simulate):
+for command in (info, check, predict, evaluate, report, models, simulate):
     app.command()(command)
+app.command(context_settings=TRAIN_SETTINGS, add_help_option=False)(train)
 
 EXIT_BAD_DATA = 1
 EXIT_USAGE = 2

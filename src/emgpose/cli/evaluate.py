@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emgpose.cli.options import Checkpoint, Experiment, HandFile, Json, Mode
+from emgpose.cli.options import Checkpoint, Experiment, HandFile, Json, Mode, Task
 
 if TYPE_CHECKING:
     from emgpose.evaluation import Evaluation
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 def evaluate(
     data: Annotated[Path, typer.Option("--data", help="Folder with metadata.csv and the HDF5 files.")],
     checkpoint: Checkpoint,
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder for summary.csv, windows.csv, drift.csv, summary.md, run.json.")
-    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for CSV tables, summary.md and run.json.")],
     experiment: Experiment = None,
     split: Annotated[str, typer.Option(help="train, val, test, or all.")] = "test",
     mode: Annotated[
         Mode | None,
         typer.Option(help="Score in this mode only; without it in every mode of the model, published first."),
+    ] = None,
+    task: Annotated[
+        Task | None, typer.Option(help="Which task of a multitask model to score; tracking if it has that.")
     ] = None,
     by: Annotated[
         str | None,
@@ -52,22 +53,24 @@ def evaluate(
     hand_model = HandModel.load(hand) if hand else HandModel.generic()
     ready_folder(out)
     with progress_bar() as bar:
-        task = bar.add_task(f"evaluating {model.name}", total=None)
+        shown = bar.add_task(f"evaluating {model.name}", total=None)
         evaluation = run_protocol(
             model,
             data,
             split=None if split == "all" else split,
             hand=hand_model,
             modes=None if mode is None else (mode.value,),
+            task=None if task is None else task.value,
             by=columns,
             where=where,
             batch_size=batch_size,
             device=device,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=lambda done, total: bar.update(shown, completed=done, total=total),
         )
     config = {
         "split": split,
         "mode": mode,
+        "task": evaluation.task,
         "by": columns,
         "where": where,
         "hand": hand,
@@ -129,6 +132,9 @@ def _print_scores(evaluation: "Evaluation") -> None:
         table.add_row(row.name, row.label, *(row.cells.get(name, "-") for name in conditions))
     out.print(table)
     out.print("Mean joint-angle error [deg] ± SD over users / landmark distance [mm].")
+    others = [f"--task {task}" for task in evaluation.model.tasks if task != evaluation.task]
+    also = f" (the model can also be scored with {', '.join(others)})" if others else ""
+    out.print(f"Task: {evaluation.task}{also}.")
     out.print(f"Scored on {recorded_label(evaluation)}; hand: {evaluation.hand.name}.")
     for question, answer in three_questions(evaluation):
         out.print(f"{question} {answer}.")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from emgpose.cli.options import Experiment, Json, RateHz
+from emgpose.errors import ConfigError
 
 # One library per extra tells whether the extra is there.
 EXTRA_WITNESS = {
@@ -35,12 +36,12 @@ def info(
     """Tell versions, devices and extras; or what a recording or a checkpoint is."""
     from emgpose.cli.terminal import out, print_json
 
+    is_checkpoint = path is not None and (path.suffix == ".ckpt" or (path / "config.json").is_file())
+    _refuse_idle_options(path, is_checkpoint, experiment, input_rate)
     if path is None:
         facts = _installation()
-    elif path.suffix == ".ckpt" or (path / "config.json").is_file():
-        facts = _checkpoint(path, experiment)
     else:
-        facts = _recording(path, input_rate)
+        facts = _checkpoint(path, experiment) if is_checkpoint else _recording(path, input_rate)
     if json:
         print_json(facts)
         return
@@ -49,6 +50,27 @@ def info(
         shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
         shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else shown
         out.print(f"{name:<{width}}  {'-' if shown in (None, '') else shown}")
+
+
+def _refuse_idle_options(
+    path: Path | None, is_checkpoint: bool, experiment: str | None, input_rate: float | None
+) -> None:
+    """Refuse an option that would change nothing.
+
+    Raises
+    ------
+    ConfigError
+    """
+    what = "nothing is named" if path is None else f"{path} is {'a checkpoint' if is_checkpoint else 'no checkpoint'}"
+    if experiment is not None and not is_checkpoint:
+        raise ConfigError(
+            f"--experiment {experiment}: it says which experiment a published .ckpt is, but {what}; leave it out"
+        )
+    if input_rate is not None and (path is None or is_checkpoint):
+        raise ConfigError(
+            f"--input-rate {input_rate:g}: it is the sample rate of a recording that does not say it, but {what}; "
+            "leave it out"
+        )
 
 
 def _installation() -> dict[str, Any]:
@@ -78,7 +100,8 @@ def _checkpoint(path: Path, experiment: str | None) -> dict[str, Any]:
     return {
         "checkpoint": str(path),
         "experiment": card.experiment,
-        "task": model.task,
+        "task": model.config.task,
+        "tasks": list(model.tasks),
         "parameters": model.n_parameters,
         "channels": model.n_channels,
         "sample_rate_hz": model.sample_rate_hz,

@@ -10,12 +10,15 @@ if TYPE_CHECKING:
 
 def models(json: Json = False) -> None:
     """List the models: task, parameters, context, and whether each way of running them is causal."""
+    import torch
     from rich.table import Table
 
     from emgpose.cli.terminal import out, print_json
     from emgpose.models import MODELS, build_model
 
-    rows = [_facts(build_model(name)) for name in MODELS]
+    # Sizes need no memory for weights.
+    with torch.device("meta"):
+        rows = [_facts(build_model(name)) for name in MODELS]
     if json:
         print_json(rows)
         return
@@ -26,7 +29,12 @@ def models(json: Json = False) -> None:
             for mode, ahead in row["look_ahead_samples"].items()
         )
         table.add_row(
-            row["name"], row["task"], f"{row['n_parameters']:,}", f"{row['left_context']:,}", f"{row['stride']}", modes
+            row["name"],
+            " + ".join(row["tasks"]),
+            f"{row['n_parameters']:,}",
+            f"{row['left_context']:,}",
+            f"{row['stride']}",
+            modes,
         )
     out.print(table)
     out.print(
@@ -37,7 +45,7 @@ def models(json: Json = False) -> None:
 def _facts(model: "EmgModel") -> dict[str, Any]:
     names = (
         "name",
-        "task",
+        "tasks",
         "n_parameters",
         "n_channels",
         "sample_rate_hz",
@@ -46,7 +54,7 @@ def _facts(model: "EmgModel") -> dict[str, Any]:
         "test_window",
         "modes",
     )
-    facts = {name: getattr(model, name) for name in names}
+    facts = {name: getattr(model, name) for name in names} | {"task": model.config.task}
     facts["causal"] = {mode: model.is_causal(mode) for mode in facts["modes"]}
     facts["look_ahead_samples"] = {mode: model.look_ahead_samples(mode) for mode in facts["modes"]}
     return facts

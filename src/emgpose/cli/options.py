@@ -16,6 +16,13 @@ class Mode(StrEnum):
     STREAM = "stream"
 
 
+class Task(StrEnum):
+    """What a model is asked: to follow from a known pose, or to find the pose."""
+
+    TRACKING = "tracking"
+    REGRESSION = "regression"
+
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; everything else on stderr.")]
 Checkpoint = Annotated[Path, typer.Option("--checkpoint", help="A model folder (emgpose format) or a published .ckpt.")]
 Experiment = Annotated[

@@ -14,6 +14,7 @@ from emgpose.cli.options import (
     Json,
     Mode,
     RateHz,
+    Task,
     channel_list,
     number_list,
 )
@@ -38,6 +39,10 @@ def predict(
         float | None, typer.Option("--rate", help="Rows per second; 50 for CSV, else the model's own rate.")
     ] = None,
     landmarks: Annotated[bool, typer.Option("--landmarks", help="Also write the 21 landmarks [mm].")] = False,
+    task: Annotated[
+        Task | None,
+        typer.Option(help="For a multitask model; tracking where a pose to start from is given or recorded."),
+    ] = None,
     initial_pose: Annotated[
         str | None, typer.Option("--initial-pose", help="recorded, rest, or a file with 20 angles [rad].")
     ] = None,
@@ -65,7 +70,14 @@ def predict(
     from emgpose.checkpoints import load_model
     from emgpose.cli.terminal import progress_bar
     from emgpose.kinematics import HandModel
-    from emgpose.prediction import PageCollector, choose_initial_pose, doubts, open_pose_writer, predict_recording
+    from emgpose.prediction import (
+        PageCollector,
+        choose_initial_pose,
+        choose_task,
+        doubts,
+        open_pose_writer,
+        predict_recording,
+    )
     from emgpose.recording import open_session, prepare_session
 
     _protect_inputs({"--out": out, "--html": html}, (recording, checkpoint, hand, initial_pose))
@@ -76,7 +88,9 @@ def predict(
         hand_model = hand_model.mirrored() if raw.side == "left" else hand_model
         floor = number_list("--noise-floor", noise_floor)
         session = prepare_session(raw, model.card.preprocessing, noise_floor=floor, rest_span=rest_span)
-        pose = choose_initial_pose(initial_pose, session, task=model.task, left_context=model.left_context)
+        chosen, reason = (task.value, "") if task else choose_task(session, model, initial_pose=initial_pose)
+        model.set_task(chosen)
+        pose = choose_initial_pose(initial_pose, session, model)
         page = None
         if html is not None:
             require_writable(html)
@@ -89,7 +103,7 @@ def predict(
             "hand": hand_model.name,
         }
         with progress_bar() as bar, open_pose_writer(out, facts) as writer:
-            task = bar.add_task(f"predicting {recording.name}", total=session.n_samples)
+            shown = bar.add_task(f"predicting {recording.name}", total=session.n_samples)
             report = predict_recording(
                 session,
                 model,
@@ -101,12 +115,12 @@ def predict(
                 landmarks=landmarks,
                 on_rows=page.on_rows if page else None,
                 on_emg=page.on_emg if page else None,
-                on_progress=lambda done: bar.update(task, completed=done),
+                on_progress=lambda done: bar.update(shown, completed=done),
             )
         report.warnings += doubts(model, raw)
         if page is not None and html is not None:
             page.write(html, report, hand_model, title=raw.name, facts=_page_facts(report, model, checkpoint))
-    _show(report, out, html, json)
+    _show(report, out, html, json, reason)
 
 
 def _protect_inputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | str | None]) -> None:
@@ -154,7 +168,7 @@ def _error_line(report: "PredictionReport") -> str:
     )
 
 
-def _show(report: "PredictionReport", out: Path, html: Path | None, json: bool) -> None:
+def _show(report: "PredictionReport", out: Path, html: Path | None, json: bool, reason: str) -> None:
     from emgpose.cli.terminal import err, print_json
     from emgpose.cli.terminal import out as console
 
@@ -164,8 +178,9 @@ def _show(report: "PredictionReport", out: Path, html: Path | None, json: bool) 
     if json:
         print_json(report.to_dict() | {"out": str(out), "html": str(html) if html else None})
         return
+    because = f", because {reason}; --task chooses" if reason else ""
     lines = {
-        "model": f"{report.model} ({report.task}), mode {report.mode}, {report.causality}",
+        "model": f"{report.model} ({report.task}{because}), mode {report.mode}, {report.causality}",
         "preparation": report.preparation,
         "initial pose": report.initial_pose,
         "hand": report.hand,

@@ -31,6 +31,9 @@ def simulate(
     aggressor_share: Annotated[
         float, typer.Option("--aggressor-share", help="Length of the spoilt span as a share of the recording.")
     ] = 1.0,
+    velocity_share: Annotated[
+        float, typer.Option("--velocity-share", help="How much of the EMG follows velocity: a knob, not a finding.")
+    ] = 0.4,
     json: Json = False,
 ) -> None:
     """Simulate a data set in the emg2pose format, split like the published one; run again to resume after a kill."""
@@ -53,6 +56,7 @@ def simulate(
             motion_rate_hz=motion_rate,
             aggressors=severities(aggressor),
             aggressor_share=aggressor_share,
+            velocity_share=velocity_share,
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     _report(out, len(written), 60 * minutes, time.monotonic() - started, json)

@@ -5,7 +5,7 @@ from emgpose.evaluation.outputs import ready_folder, run_document, summary_markd
 from emgpose.evaluation.protocol import choose_modes, evaluate
 from emgpose.evaluation.published import CONDITION_TITLES, PUBLISHED_SCORES
 from emgpose.evaluation.result import Evaluation, LeftOut, ReadRecording
-from emgpose.evaluation.summary import conditions_of, drift_table, summarise
+from emgpose.evaluation.summary import cdf_table, conditions_of, drift_table, summarise
 
 __all__ = [
     "CONDITION_TITLES",
@@ -15,6 +15,7 @@ __all__ = [
     "ReadRecording",
     "ScoreRow",
     "causality_label",
+    "cdf_table",
     "choose_modes",
     "conditions_of",
     "drift_table",

@@ -39,7 +39,7 @@ def causality_label(model: EmgModel, mode: Mode) -> str:
 
 
 def score_rows(evaluation: Evaluation) -> list[ScoreRow]:
-    """List the run in every mode and reduction, its static hand, and the published scores of the same task.
+    """List the run in every mode and reduction, its static hand, and the published scores of the same task if any.
 
     Cells read `mean ± SD over users deg / landmark distance mm`. Published landmark distances stand there only when the
     hand is the published one.
@@ -54,7 +54,7 @@ def score_rows(evaluation: Evaluation) -> list[ScoreRow]:
     summary = summarise(evaluation)
     cells = {c: _measured(summary, c, "per_user", "static_") for c in conditions}
     rows.append(ScoreRow(f"{evaluation.static.label}, per_user", "does not move", cells))
-    return [*rows, *_published_rows(evaluation)]
+    return [*rows, *published_rows(evaluation)]
 
 
 def _measured(summary: pd.DataFrame, condition: str, reduction: str, prefix: str = "") -> str:
@@ -66,10 +66,15 @@ def _measured(summary: pd.DataFrame, condition: str, reduction: str, prefix: str
     return f"{math.degrees(mae):.{digits}f}{spread} / {distance:.{digits}f}"
 
 
-def _published_rows(evaluation: Evaluation) -> list[ScoreRow]:
+def published_rows(evaluation: Evaluation) -> list[ScoreRow]:
+    """List the published scores of the same task; none where no condition of the run is one of theirs."""
+    conditions = set(conditions_of(evaluation))
+    # A value of another metadata column may be called like a condition without being one.
+    if evaluation.by not in ((), ("generalization",)) or conditions.isdisjoint(CONDITION_TITLES):
+        return []
     rows = []
     comparable = evaluation.hand.is_umetrack
-    for method, scores in PUBLISHED_SCORES[evaluation.model.task].items():
+    for method, scores in PUBLISHED_SCORES[evaluation.task].items():
         cells = {
             condition: f"{score.mae_deg:.2f} ± {score.sd_deg:.2f} / "
             + (f"{score.landmark_distance_mm:.2f}" if comparable else NOT_COMPARABLE)

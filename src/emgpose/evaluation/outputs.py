@@ -1,10 +1,12 @@
-"""Write an evaluation: summary.csv, windows.csv, drift.csv, summary.md and run.json, each whole or not at all.
+"""Write an evaluation: tables, summary.md and run.json, each whole or not at all.
 
 | file | what | units |
 |---|---|---|
 | summary.csv | one row per condition, metric and reduction, of the primary mode | rad, mm |
 | windows.csv | one row per window and mode | rad, mm |
 | drift.csv | error by time since the start of the scored span | rad, s |
+| cdf.csv | share of errors of single samples and joints up to a size | rad |
+| examples.csv | poses predicted and recorded in the best, the median and the worst window | rad, s |
 | summary.md | the same for reading, with the published figures beside | deg, mm |
 | run.json | command, configuration, versions, fingerprints, and what was left out | |
 
@@ -25,15 +27,17 @@ from emgpose.errors import DataError
 from emgpose.evaluation.comparison import (
     WEIGHTS_SEEN,
     causality_label,
+    published_rows,
     recorded_label,
     score_rows,
     three_questions,
 )
+from emgpose.evaluation.examples import example_windows
 from emgpose.evaluation.protocol import TEST_STRIDE_SAMPLES
 from emgpose.evaluation.provenance import git_state, versions
 from emgpose.evaluation.published import CONDITION_TITLES
 from emgpose.evaluation.result import ALL, Evaluation
-from emgpose.evaluation.summary import SUMMARY_UNITS, conditions_of, drift_table, figure, summarise
+from emgpose.evaluation.summary import SUMMARY_UNITS, cdf_table, conditions_of, drift_table, figure, summarise
 from emgpose.json_values import json_values
 from emgpose.metrics import PUBLISHED_DERIVATIVES
 from emgpose.models import Mode
@@ -90,7 +94,13 @@ def write_evaluation(
     """
     path = ready_folder(folder)
     written = []
-    tables = {"summary": summarise(evaluation), "windows": evaluation.windows, "drift": drift_table(evaluation)}
+    tables = {
+        "summary": summarise(evaluation),
+        "windows": evaluation.windows,
+        "drift": drift_table(evaluation),
+        "cdf": cdf_table(evaluation),
+        "examples": example_windows(evaluation),
+    }
     for name, table in tables.items():
         written.append(path / f"{name}.csv")
         with atomic_file(written[-1]) as unfinished:
@@ -124,8 +134,11 @@ def run_document(
         "model": {
             "name": model.name,
             "experiment": model.card.experiment,
-            "task": model.task,
+            "task": evaluation.task,
+            "tasks": list(model.tasks),
             "n_parameters": model.n_parameters,
+            "flops_per_window": evaluation.flops_per_window,
+            "sample_rate_hz": model.sample_rate_hz,
             "left_context": model.left_context,
             "trained_on": model.card.trained_on,
             "preprocessing": model.card.preprocessing.to_config(),
@@ -150,6 +163,7 @@ def run_document(
             "n_windows": len(evaluation.windows) // len(evaluation.modes),
             "preparation": dict(evaluation.preparations),
         },
+        "three_questions": dict(three_questions(evaluation)),
         "left_out": [{"path": str(item.path), "reason": item.reason} for item in evaluation.left_out],
         "without_window": [str(path) for path in evaluation.without_window],
         "users_without_window": evaluation.users_without_window(),
@@ -160,7 +174,7 @@ def summary_markdown(evaluation: Evaluation) -> str:
     """Scores for reading: degrees and millimetres, published figures beside, and what was left out."""
     model = evaluation.model
     facts = (
-        f"Task: {model.task}. Weights: {WEIGHTS_SEEN[model.card.trained_on]}. "
+        f"Task: {evaluation.task}. Weights: {WEIGHTS_SEEN[model.card.trained_on]}. "
         f"Scored on {recorded_label(evaluation)}, split {evaluation.split or 'all'}. Hand: {evaluation.hand.name}. "
         f"Static hand: {evaluation.static.note} (`{evaluation.static.label}`)."
     )
@@ -169,7 +183,8 @@ def summary_markdown(evaluation: Evaluation) -> str:
         "mean over their windows. `pooled`: batches of 32 windows, as the published script does."
     )
     parts = [f"# {model.name} on {evaluation.data_root.name}", facts, "## Scores", legend, _score_table(evaluation)]
-    parts += [_published_note(evaluation), "## Three questions"]
+    parts += [_published_note(evaluation)] if published_rows(evaluation) else []
+    parts += ["## Three questions"]
     parts += ["\n".join(f"- {question} {answer}." for question, answer in three_questions(evaluation))]
     parts += [_detail(evaluation, mode) for mode in evaluation.modes]
     parts += ["## Windows and what was left out", _coverage(evaluation)]

@@ -33,6 +33,8 @@ from emgpose.recording.fingerprint import SamplesDigest
 from emgpose.windows import read_windows, window_tensors
 
 TEST_STRIDE_SAMPLES: Final = 10_000
+# Of the metadata, kept with every window where the table has them.
+OPTIONAL_COLUMNS: Final = ("filename", "placement", "placement_split")
 
 Row = dict[str, Any]
 
@@ -60,6 +62,7 @@ def evaluate(
     split: str | None = "test",
     hand: HandModel | None = None,
     modes: Sequence[str] | None = None,
+    task: str | None = None,
     by: Sequence[str] = (),
     where: str | None = None,
     batch_size: int = 32,
@@ -73,7 +76,7 @@ def evaluate(
     Parameters
     ----------
     model : pose model
-        From `load_model`; set to evaluation mode and moved to `device`.
+        From `load_model`; set to evaluation mode and to the task, and moved to `device`.
     data_root : path
         Folder with metadata.csv and `<filename>.hdf5`.
     split : str, optional
@@ -82,6 +85,9 @@ def evaluate(
         For landmarks; the generic hand by default. Published landmark figures need the UmeTrack hand.
     modes : sequence of str, optional
         "published", "stream" or both, the primary one first; by default all that the model has.
+    task : str, optional
+        "tracking" or "regression", for a multitask model; by default the one that it is set to, at first tracking. It
+        also decides the static hand and the published figures beside the scores.
     by : sequence of str
         Metadata columns whose values make the conditions, instead of `generalization` (U, S, US).
     where : str, optional
@@ -94,7 +100,7 @@ def evaluate(
 
     Raises
     ------
-    ConfigError : a mode or option that the model or the metadata do not have.
+    ConfigError : a mode, task or option that the model or the metadata do not have.
     DataError : no metadata, or not one window could be scored.
     SplitError : the split or query selects nothing.
     """
@@ -102,6 +108,7 @@ def evaluate(
     if batch_size < 1:
         raise ConfigError(f"the batch size must be at least 1, got {batch_size}")
     chosen_modes = choose_modes(model, modes)
+    model.set_task(model.task if task is None else task)
     table = read_metadata(root)
     _require_columns(table, by)
     chosen = select_sessions(table, split=split, where=where)
@@ -111,7 +118,7 @@ def evaluate(
     model = model.to(device).eval()
     hand = HandModel.generic() if hand is None else hand
     static = choose_static_hand(model, root, table)
-    run = Evaluation(model, hand, static, chosen_modes, root, split, tuple(by), len(rows))
+    run = Evaluation(model, model.task, hand, static, chosen_modes, root, split, tuple(by), len(rows))
     scorer = WindowScorer(model, hand.to(device), static, chosen_modes, device)
     _Pass(run, rows, scorer, batch_size).go(progress)
     if run.windows.empty:
@@ -184,12 +191,12 @@ class _Pass:
         """Read the windows of one recording, and note it once it has proved whole."""
         digest, n_windows = SamplesDigest(), 0
         length = self.run.model.test_window
-        with _open_for(self.run.model, path) as session:
+        with open_for(self.run.model, path) as session:
             for part in read_windows(session, length, TEST_STRIDE_SAMPLES, on_chunk=digest.update):
                 _require_finite(session, part.start, part.emg)
                 n_windows += 1
                 yield Window(number, part.start, part.stop, **window_tensors(part))
-            how, simulated = session.preparation.describe(), is_simulated(session)
+            how, simulated = session.preparation.describe(), session.facts.is_simulated
         self.run.recordings[name] = ReadRecording(path, n_windows, digest.hexdigest(), how, simulated)
 
     def _flush(self) -> None:
@@ -214,6 +221,7 @@ class _Pass:
                 "n_valid": score.n_valid,
                 "mode": score.mode,
                 "hand": self.run.hand.name,
+                **{name: row[name] for name in OPTIONAL_COLUMNS if name in row},
                 **score.values,
             }
         )
@@ -251,7 +259,7 @@ def condition_of(row: Row, by: Sequence[str]) -> str:
     return str(row["generalization"] or row["split"])
 
 
-def _open_for(model: EmgModel, path: Path) -> Session:
+def open_for(model: EmgModel, path: Path) -> Session:
     """Open a recording and prepare it for a model, or say why it cannot be scored."""
     if not path.exists():
         raise DataError(f"{path}: the metadata name this file, but it is missing; download it or remove its row")
@@ -275,8 +283,3 @@ def _require_finite(session: Session, start: int, emg: Any) -> None:
             f"{session.name}: EMG channel {session.channel_names[channel]} is {emg[sample, channel]} at sample "
             f"{start + sample}, expected finite values; emgpose check names every fault of the file"
         )
-
-
-def is_simulated(session: Session) -> bool:
-    """Whether a recording says of itself that it was simulated."""
-    return bool(session.facts.attributes.get("simulated", False))

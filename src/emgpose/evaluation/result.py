@@ -2,15 +2,17 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
+from emgpose.evaluation.flops import flops_per_window
 from emgpose.evaluation.static_hand import StaticHand
 from emgpose.evaluation.totals import Totals
 from emgpose.kinematics import HandModel
-from emgpose.models import EmgModel, Mode
+from emgpose.models import EmgModel, Mode, Task
 from emgpose.recording.fingerprint import data_fingerprint
 
 ALL: Final = "all"
@@ -61,6 +63,8 @@ class Evaluation:
     Parameters
     ----------
     model : pose model
+    task : str
+        Which of the model's tasks was scored.
     hand : HandModel
         Whose landmarks were compared.
     static : StaticHand
@@ -83,6 +87,7 @@ class Evaluation:
     """
 
     model: EmgModel
+    task: Task
     hand: HandModel
     static: StaticHand
     modes: tuple[Mode, ...]
@@ -95,6 +100,11 @@ class Evaluation:
     users: dict[str, set[str]] = field(default_factory=dict)
     recordings: dict[str, ReadRecording] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
+
+    @cached_property
+    def flops_per_window(self) -> int:
+        """Floating-point operations of one test window in the primary mode (see `flops`)."""
+        return flops_per_window(self.model, self.modes[0])
 
     @property
     def n_scored(self) -> int:

@@ -28,6 +28,8 @@ STATIC_METRICS: Final = ("mae", "landmark_distance", "fingertip_distance")
 WINDOW_METRIC_UNITS: Final = {
     **metrics.METRIC_UNITS,
     **{f"static_{name}": metrics.METRIC_UNITS[name] for name in STATIC_METRICS},
+    # How fast the recorded hand moved: a prediction's smoothness means little without it.
+    **{f"recorded_{name}": metrics.METRIC_UNITS[name] for name in metrics.DERIVATIVES},
 }
 
 
@@ -133,7 +135,8 @@ class WindowScorer:
         valid = torch.stack([window.valid[-self.n_scored :] for window in windows]).to(self.device)
         still = self.static.poses(initial_pose).unsqueeze(-1).expand_as(target)
         static_scores = self._static_scores(still, target, valid)
-        static_drift, _ = metrics.error_over_time(still, target, valid, DRIFT_BIN_SAMPLES)
+        static_scores |= self._recorded_smoothness(target, valid)
+        still_errors = _StaticErrors(still, target, valid)
         for mode, angles in zip(self.modes, predictions, strict=True):
             finite = angles.isfinite().flatten(1).all(-1)
             # Windows that are not finite are left out later; zeros keep the sums of the others defined.
@@ -142,7 +145,7 @@ class WindowScorer:
                 prediction, target, valid, self.hand, sample_rate_hz=self.model.sample_rate_hz
             )
             columns = {name: _array(column) for name, column in (values | static_scores).items()}
-            totals = _totals_of(prediction, target, valid, static_drift)
+            totals = _totals_of(prediction, target, valid, still_errors)
             yield [
                 WindowScores(
                     mode,
@@ -166,8 +169,20 @@ class WindowScorer:
         scores |= metrics.landmark_means(*metrics.landmark_error(still, target, valid, self.hand))
         return {f"static_{name}": scores[name] for name in STATIC_METRICS}
 
+    def _recorded_smoothness(self, target: Tensor, valid: Tensor) -> dict[str, Tensor]:
+        scores = metrics.smoothness(target, valid, self.model.sample_rate_hz)
+        return {f"recorded_{name}": scores[name] for name in metrics.DERIVATIVES}
 
-def _totals_of(prediction: Tensor, target: Tensor, valid: Tensor, static_drift: Tensor) -> list[Totals]:
+
+class _StaticErrors:
+    """What the static hand adds to the totals of a batch of windows, whatever the mode."""
+
+    def __init__(self, still: Tensor, target: Tensor, valid: Tensor) -> None:
+        self.drift = _array(metrics.error_over_time(still, target, valid, DRIFT_BIN_SAMPLES)[0])
+        self.histogram = _array(metrics.error_histogram(still, target, valid))
+
+
+def _totals_of(prediction: Tensor, target: Tensor, valid: Tensor, still: _StaticErrors) -> list[Totals]:
     histogram = _array(metrics.error_histogram(prediction, target, valid))
     variance, n_valid = (_array(part) for part in metrics.variance_sums(prediction, target, valid))
     drift, drift_count = (
@@ -175,8 +190,8 @@ def _totals_of(prediction: Tensor, target: Tensor, valid: Tensor, static_drift: 
     )
     totals = []
     for i in range(len(prediction)):
-        total = Totals(drift.shape[1], histogram[i], variance[i], n_valid[i])
-        total.drift, total.static_drift, total.drift_count = drift[i], _array(static_drift)[i], drift_count[i]
+        total = Totals(drift.shape[1], histogram[i], still.histogram[i], variance[i], n_valid[i])
+        total.drift, total.static_drift, total.drift_count = drift[i], still.drift[i], drift_count[i]
         totals.append(total)
     return totals
 

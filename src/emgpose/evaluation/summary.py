@@ -8,13 +8,17 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from emgpose.evaluation.published import CONDITION_TITLES
 from emgpose.evaluation.result import ALL, Evaluation
 from emgpose.evaluation.scoring import WINDOW_METRIC_UNITS
 from emgpose.evaluation.totals import DRIFT_BIN_SAMPLES, GROUP_METRIC_UNITS, Totals, merged
+from emgpose.metrics import HISTOGRAM_WIDTH_RAD
 
 PUBLISHED_BATCH = 32
+# Bins of 0.1 degree between two rows of the error CDF.
+CDF_BINS = 10
 SUMMARY_COLUMNS = ("condition", "metric", "reduction", "mean", "sd", "n_users", "n_windows")
 SUMMARY_UNITS = WINDOW_METRIC_UNITS | GROUP_METRIC_UNITS
 
@@ -127,6 +131,41 @@ def drift_table(evaluation: Evaluation) -> pd.DataFrame:
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def cdf_table(evaluation: Evaluation) -> pd.DataFrame:
+    """Share of the errors of single samples and joints that are at most so large, in steps of one degree.
+
+    Returns
+    -------
+    DataFrame with the columns condition, mode, error_rad, share, static_share, n_users
+        Mean over users of each user's share, for the model and for the static hand; up to where both reach 1.
+    """
+    tables = []
+    for condition in conditions_of(evaluation):
+        for mode in evaluation.modes:
+            users = list(_totals_by_user(evaluation, mode, condition).values())
+            shares = [
+                _shares(np.stack([getattr(user, name) for user in users])) for name in ("histogram", "static_histogram")
+            ]
+            # One row past the first at which both are complete adds nothing.
+            n_rows = 1 + int(np.argmax(np.minimum(*shares) >= 1 - 1e-12))
+            columns = {
+                "condition": condition,
+                "mode": mode,
+                "error_rad": np.arange(n_rows) * CDF_BINS * HISTOGRAM_WIDTH_RAD,
+                "share": shares[0][:n_rows],
+                "static_share": shares[1][:n_rows],
+                "n_users": len(users),
+            }
+            tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean over users of the cumulative share at every tenth edge of the histogram's bins, from 0 on."""
+    reached = np.cumsum(counts, axis=1)[:, CDF_BINS - 1 :: CDF_BINS]
+    return np.concatenate([[0.0], (reached / np.maximum(reached[:, -1:], 1)).mean(axis=0)])
 
 
 def figure(summary: pd.DataFrame, condition: str, metric: str, reduction: str = "per_user") -> tuple[float, float]:

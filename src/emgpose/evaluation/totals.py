@@ -25,8 +25,8 @@ class Totals:
 
     Parameters
     ----------
-    histogram : int64 array, shape (bin,)
-        See `metrics.error_histogram`.
+    histogram, static_histogram : int64 array, shape (bin,)
+        Errors of the model and of the static hand, see `metrics.error_histogram`.
     variance : float64 array, shape (sum=3, joint=20)
         See `metrics.variance_sums`.
     n_valid : int64 array, shape ()
@@ -38,6 +38,7 @@ class Totals:
 
     n_drift_bins: int
     histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros(HISTOGRAM_BINS, dtype=np.int64))
+    static_histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros(HISTOGRAM_BINS, dtype=np.int64))
     variance: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, N_JOINTS)))
     n_valid: NDArray[np.int64] = field(default_factory=lambda: np.zeros((), dtype=np.int64))
     drift: NDArray[np.float64] = field(init=False)

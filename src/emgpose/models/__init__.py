@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from emgpose.errors import ConfigError
-from emgpose.models.card import ModelCard
+from emgpose.models.card import TASKS, ModelCard, ModelTask, Task
 from emgpose.models.config_json import nearest, read_dataclass, read_kind, write_dataclass
 from emgpose.models.decoders import LstmConfig, MlpConfig
 from emgpose.models.emg_model import MODES, EmgModel, Mode
@@ -18,20 +18,23 @@ from emgpose.models.sensingdynamics import SensingDynamics, SensingDynamicsConfi
 from emgpose.models.static_hand import StaticHand, StaticHandConfig
 from emgpose.models.stream_state import StreamState
 from emgpose.models.tds import TdsConfig
-from emgpose.models.update_rules import HybridUpdate, PositionUpdate
+from emgpose.models.update_rules import HybridUpdate, PositionUpdate, VelocityUpdate
 
 __all__ = [
     "MODELS",
     "MODEL_KINDS",
     "MODES",
+    "TASKS",
     "EmgModel",
     "Mode",
     "ModelCard",
     "ModelConfig",
+    "ModelTask",
     "PoseModel",
     "PoseTrack",
     "Rollout",
     "StreamState",
+    "Task",
     "build_model",
     "read_model_config",
     "write_model_config",
@@ -52,6 +55,24 @@ _CONFIG_KINDS: Final[dict[str, type]] = {
     "static": StaticHandConfig,
 }
 
+# The improved recipe's head: linear, leaky ReLU, linear. Its source does not say how wide; the LSTM's width is ours.
+_HEAD_SIZES: Final = (512,)
+
+
+def _improved(update: PositionUpdate | VelocityUpdate, task: ModelTask, scale: float) -> PoseModelConfig:
+    """Give a model of the improved recipe; whatever may start without a known pose learns one.
+
+    Source: Hadidi et al. (arXiv 2603.08212). At 0.01 position decoding would collapse to a nearly static hand.
+    """
+    return PoseModelConfig(
+        f"improved_{update.kind}_{task}",
+        task,
+        decoder=LstmConfig(scale=scale, head_sizes=_HEAD_SIZES),
+        update=update,
+        learned_initial_pose=task != "tracking",
+    )
+
+
 MODELS: Final[dict[str, ModelConfig]] = {
     "tracking_vemg2pose": PoseModelConfig("tracking_vemg2pose", "tracking"),
     "regression_vemg2pose": PoseModelConfig("regression_vemg2pose", "regression", update=HybridUpdate()),
@@ -61,9 +82,20 @@ MODELS: Final[dict[str, ModelConfig]] = {
     ),
     "regression_neuropose": NeuroPoseConfig("regression_neuropose"),
     "regression_sensingdynamics": SensingDynamicsConfig("regression_sensingdynamics"),
+    "improved_position_tracking": _improved(PositionUpdate(), "tracking", scale=0.1),
+    "improved_position_regression": _improved(PositionUpdate(), "regression", scale=1.0),
+    "improved_position_multitask": _improved(PositionUpdate(), "multitask", scale=0.1),
+    "improved_velocity_tracking": _improved(VelocityUpdate(), "tracking", scale=0.01),
+    "improved_velocity_regression": _improved(VelocityUpdate(), "regression", scale=0.01),
+    "improved_velocity_multitask": _improved(VelocityUpdate(), "multitask", scale=0.01),
     # Native 50 Hz: the last stride is 1, so that features and rollout steps share one grid.
     "emgpose50": PoseModelConfig(
-        "emgpose50", "tracking", featurizer=TdsConfig(strides=(5, 2, 4, 1)), decoder=LstmConfig(), alignment="grid"
+        "emgpose50",
+        "multitask",
+        featurizer=TdsConfig(strides=(5, 2, 4, 1)),
+        decoder=LstmConfig(head_sizes=_HEAD_SIZES),
+        alignment="grid",
+        learned_initial_pose=True,
     ),
     "static_tracking": StaticHandConfig("static_tracking", "tracking"),
     "static_regression": StaticHandConfig("static_regression", "regression"),

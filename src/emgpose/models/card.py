@@ -4,13 +4,18 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 from emgpose.errors import ConfigError
 from emgpose.hand import N_JOINTS
 from emgpose.models.config_json import nearest, read_dataclass
 from emgpose.preprocessing import EMG2POSE_PREPROCESSING, Preprocessing
 
+Task = Literal["tracking", "regression"]
+"""What a model runs: "tracking" starts from a known pose, "regression" does not know one."""
+ModelTask = Literal["tracking", "regression", "multitask"]
+"""What a model is made for; "multitask" is both, one at a time."""
+TASKS: Final[tuple[Task, ...]] = get_args(Task)
 TrainedOn = Literal["none", "simulated", "recorded", "unknown"]
 
 
@@ -23,7 +28,7 @@ class ModelCard:
     experiment : str
         The name of the recipe or published experiment.
     task : str
-        "tracking" (starts from a known pose) or "regression".
+        "tracking" (starts from a known pose), "regression", or "multitask" for both.
     preprocessing : Preprocessing
         What the EMG must have had.
     median_pose : tuple of 20 floats or None
@@ -35,7 +40,7 @@ class ModelCard:
     """
 
     experiment: str
-    task: Literal["tracking", "regression"]
+    task: ModelTask
     preprocessing: Preprocessing = EMG2POSE_PREPROCESSING
     median_pose: tuple[float, ...] | None = None
     trained_on: TrainedOn = "none"
@@ -83,7 +88,7 @@ class ModelCard:
         }[self.trained_on]
         rows = {
             "Experiment": self.experiment,
-            "Task": self.task,
+            "Task": " and ".join(tasks_of(self.task)) + (" (multitask)" if self.task == "multitask" else ""),
             "Parameters": f"{n_parameters:,}",
             "Trained on": seen,
             "Training data": self.data_fingerprint or "not recorded",
@@ -98,10 +103,20 @@ class ModelCard:
         return "\n".join(lines) + "\n"
 
 
-def check_task(task: str) -> None:
-    """Refuse a task that is not known."""
-    if task not in ("tracking", "regression"):
-        raise ConfigError(f"unknown task {task!r}; {nearest(task, ('tracking', 'regression'))}")
+def check_task(task: str, known: tuple[str, ...] = get_args(ModelTask)) -> None:
+    """Refuse a task that is not known.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if task not in known:
+        raise ConfigError(f"unknown task {task!r}; {nearest(str(task), known)}")
+
+
+def tasks_of(task: ModelTask) -> tuple[Task, ...]:
+    """Give the tasks that a model made for `task` can run, the one that it starts with first."""
+    return TASKS if task == "multitask" else (task,)
 
 
 def check_n_channels(n_channels: int) -> None:

@@ -1,6 +1,7 @@
 """Valid convolutions that run the same offline and live: what they could not use yet is their state."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,9 @@ from torch.nn import functional
 
 from emgpose.errors import ConfigError
 from emgpose.timing import FrameGrid
+
+# Frames of a batch from which copying a weight into another layout costs less than it saves.
+_FRAMES_WORTH_A_LAYOUT: Final = 64
 
 
 def check_conv_sizes(kernels: Sequence[int], strides: Sequence[int]) -> None:
@@ -60,4 +64,15 @@ class ConvBlock(nn.Module):
         x, n_frames, tail = join_tail(tail, x, self.kernel, self.stride)
         if n_frames == 0:
             return x.new_zeros((x.shape[0], self.n_out, 0)), tail
-        return norm_channels(self.norm, functional.relu(self.conv(x))), tail
+        return norm_channels(self.norm, functional.relu(self._convolve(x, n_frames))), tail
+
+    def _convolve(self, x: Tensor, n_frames: int) -> Tensor:
+        """Apply the convolution; many frames with time outside and channels inside in memory, as the layer norm reads.
+
+        The same numbers either way, rounding aside. One conversion, at the first block, serves all that follow.
+        """
+        if len(x) * n_frames < _FRAMES_WORTH_A_LAYOUT:
+            y: Tensor = self.conv(x)
+            return y
+        image, weight = (y.unsqueeze(2).contiguous(memory_format=torch.channels_last) for y in (x, self.conv.weight))
+        return functional.conv2d(image, weight, self.conv.bias, (1, self.stride)).squeeze(2)

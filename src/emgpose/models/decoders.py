@@ -16,8 +16,12 @@ from torch.nn import functional
 from emgpose.errors import ConfigError
 from emgpose.hand import N_JOINTS
 from emgpose.models.config_json import check_layers
+from emgpose.models.rollout_dense import DenseLayer
+from emgpose.models.rollout_gradient import RolloutLayers
+from emgpose.models.rollout_lstm import LstmLayer
 
 DecoderState = tuple[Tensor, ...]
+_LSTM_TENSORS: Final = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def check_scale(scale: float) -> None:
@@ -72,9 +76,7 @@ class LstmDecoder(nn.Module):
 
     def _layer(self, layer: int) -> tuple[Tensor, Tensor, Tensor]:
         """Give a layer's input weight, hidden weight and the sum of its two biases."""
-        weight, hidden_weight, bias, hidden_bias = (
-            getattr(self.lstm, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        )
+        weight, hidden_weight, bias, hidden_bias = (getattr(self.lstm, f"{name}_l{layer}") for name in _LSTM_TENSORS)
         return weight, hidden_weight, bias + hidden_bias
 
     def project(self, features: Tensor) -> Tensor:
@@ -102,6 +104,17 @@ class LstmDecoder(nn.Module):
         if not self.config.head_sizes:
             hidden = functional.leaky_relu(hidden)
         return self.out(hidden) * self.config.scale, tuple(new_state)
+
+    def rollout_layers(self) -> RolloutLayers:
+        """Describe `step` for `roll_out_steps`."""
+        layers: list[tuple[LstmLayer | DenseLayer, list[Tensor]]] = [
+            (LstmLayer(), [getattr(self.lstm, f"{name}_l{layer}") for name in _LSTM_TENSORS])
+            for layer in range(self.config.num_layers)
+        ]
+        for index, linear in enumerate(self.head):
+            layers.append((DenseLayer(is_leaky=index > 0), list(linear.parameters())))
+        layers.append((DenseLayer(is_leaky=True, scale=self.config.scale), list(self.out.parameters())))
+        return layers
 
 
 @dataclass(frozen=True)
@@ -155,6 +168,15 @@ class MlpDecoder(nn.Module):
         for layer, norm in zip(self.hidden[1:], self.norms[1:], strict=True):
             x = functional.leaky_relu(norm(layer(x)))
         return self.out(x) * self.config.scale, state
+
+    def rollout_layers(self) -> RolloutLayers:
+        """Describe `step` for `roll_out_steps`."""
+        layers: list[tuple[LstmLayer | DenseLayer, list[Tensor]]] = [(DenseLayer(), list(self._first.parameters()))]
+        for linear, norm in zip((*self.hidden[1:], self.out), self.norms, strict=True):
+            scale = self.config.scale if linear is self.out else 1.0
+            tensors = [*linear.parameters(), *norm.parameters()]
+            layers.append((DenseLayer(is_leaky=True, scale=scale), tensors))
+        return layers
 
 
 Decoder = LstmDecoder | MlpDecoder

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from emgpose.errors import ConfigError, ShapeError
 from emgpose.hand import N_JOINTS
-from emgpose.models.card import ModelCard
+from emgpose.models.card import ModelCard, Task, tasks_of
 from emgpose.models.config_json import nearest
 from emgpose.models.resampling import StreamPlacing
 from emgpose.models.rollouts import CHUNK_SAMPLES, Rollout, StreamRollout, check_samples, too_short
@@ -31,8 +31,10 @@ class EmgModel(nn.Module, ABC):
     Attributes
     ----------
     name : str
+    tasks : tuple of str
+        What it can run: "tracking" starts from a given pose, "regression" does not use one. A multitask model has both.
     task : str
-        "tracking" starts from a given pose, "regression" does not use one.
+        Which of them it runs now, at first the first one; `set_task` changes it.
     left_context : int
         Samples consumed before the first prediction; predictions span [left_context, time).
     frame_grid : FrameGrid
@@ -53,7 +55,8 @@ class EmgModel(nn.Module, ABC):
         super().__init__()
         self.config = config
         self.name: str = config.name
-        self.task: Literal["tracking", "regression"] = config.task
+        self.tasks: tuple[Task, ...] = tasks_of(config.task)
+        self.task: Task = self.tasks[0]
         self.n_channels: int = config.n_channels
         self.left_context = left_context
         self.frame_grid = frame_grid
@@ -87,6 +90,21 @@ class EmgModel(nn.Module, ABC):
         """What the weights are made of; inputs are brought to it."""
         numbers = (tensor.dtype for tensor in chain(self.parameters(), self.buffers()) if tensor.is_floating_point())
         return next(numbers, torch.float32)
+
+    def set_task(self, task: str) -> None:
+        """Choose which of its tasks the model runs from now on; the weights are the same.
+
+        Raises
+        ------
+        ConfigError : a task that this model does not have.
+        """
+        for known in self.tasks:
+            if task == known:
+                self.task = known
+                return
+        raise ConfigError(
+            f"{self.name} runs {' and '.join(self.tasks)}, not {task!r}; choose from these, or another model"
+        )
 
     def is_causal(self, mode: Mode) -> bool:
         """Say whether no prediction of this mode uses samples after its own."""
@@ -239,7 +257,8 @@ class EmgModel(nn.Module, ABC):
         emg : array, shape (time, channel)
             At the model's rate, preprocessed as its card says.
         initial_pose : array, shape (joint=20,) [rad], or None
-            The pose at sample `left_context`, for tracking; None is the rest pose.
+            The pose at sample `left_context`, for tracking; None is the model's own: the learned one, else the rest
+            pose.
         mode : "published" or "stream"
             "published" depends on the array's length and may look ahead; "stream" is causal.
 

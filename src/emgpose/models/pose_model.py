@@ -23,13 +23,14 @@ from torch import Tensor, nn
 
 from emgpose.errors import ConfigError
 from emgpose.hand import N_JOINTS
-from emgpose.models.card import check_n_channels, check_task
+from emgpose.models.card import ModelTask, check_n_channels, check_task
 from emgpose.models.config_json import read_dataclass, read_kind
 from emgpose.models.convnet import ConvNetConfig, ConvNetFeaturizer
 from emgpose.models.decoders import DECODERS, Decoder, DecoderConfig, DecoderState, LstmConfig
 from emgpose.models.emg_model import EmgModel
 from emgpose.models.front_ends import FRONT_ENDS, FrontEnd, FrontEndConfig, RawConfig
 from emgpose.models.resampling import Between, StreamPlacing, align_centres, align_corners, blend
+from emgpose.models.rollout_gradient import can_run_at_once, roll_out_steps
 from emgpose.models.rollouts import ChunkedEmg, FrameStore, PoseTrack, Rollout, StreamRollout, batch_of_one, rows_of
 from emgpose.models.stream_state import StreamState
 from emgpose.models.tds import TdsConfig, TdsFeaturizer
@@ -51,7 +52,8 @@ class PoseModelConfig:
     Parameters
     ----------
     name : str
-    task : "tracking" or "regression"
+    task : "tracking", "regression" or "multitask"
+        "multitask" runs both with the same weights, so it needs a learned initial pose.
     front_end, featurizer, decoder, update : configuration of the part
     alignment : "published" or "grid"
         How `rollout` lays steps on samples; "grid" is the stream's way.
@@ -65,7 +67,7 @@ class PoseModelConfig:
 
     kind: ClassVar[str] = "pose"
     name: str
-    task: Literal["tracking", "regression"]
+    task: ModelTask
     front_end: FrontEndConfig = field(default_factory=RawConfig)
     featurizer: FeaturizerConfig = field(default_factory=TdsConfig)
     decoder: DecoderConfig = field(default_factory=LstmConfig)
@@ -81,6 +83,11 @@ class PoseModelConfig:
             raise ConfigError(
                 f"alignment must be 'published' or 'grid' and between 'hold' or 'linear', "
                 f"got {self.alignment!r} and {self.between!r}"
+            )
+        if self.task == "multitask" and not self.learned_initial_pose:
+            raise ConfigError(
+                "a multitask model needs learned_initial_pose: without it, regression would have to start from the "
+                "pose of all zeros that tracking never sees; set it to true, or choose one task"
             )
         check_n_channels(self.n_channels)
 
@@ -165,6 +172,9 @@ class PoseModel(EmgModel):
         -------
         (poses (batch, joint, step), the last pose, the decoder's state)
         """
+        if can_run_at_once(features):
+            rows, state = roll_out_steps(self.decoder.rollout_layers(), self.update, features, pose, state, first)
+            return rows.permute(1, 2, 0), rows[-1], state
         poses: list[Tensor] = []
         for offset, projected in enumerate(self.decoder.project(features).unbind(0)):
             output, state = self.decoder.step(projected, pose, state)

@@ -8,14 +8,14 @@ Source: Salter et al. 2024, the "static" rows of their tables.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from emgpose.hand import N_JOINTS
-from emgpose.models.card import check_n_channels, check_task
+from emgpose.models.card import TASKS, Task, check_n_channels, check_task
 from emgpose.models.emg_model import EmgModel
 from emgpose.models.rollouts import Rollout, StreamRollout
 from emgpose.models.stream_state import StreamState
@@ -28,11 +28,11 @@ class StaticHandConfig:
 
     kind: ClassVar[str] = "static"
     name: str
-    task: Literal["tracking", "regression"]
+    task: Task
     n_channels: int = 16
 
     def __post_init__(self) -> None:
-        check_task(self.task)
+        check_task(self.task, TASKS)
         check_n_channels(self.n_channels)
 
 

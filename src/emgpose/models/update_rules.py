@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from torch import Tensor
+from torch.nn import functional
 
 from emgpose.errors import ConfigError
 from emgpose.hand import N_JOINTS
@@ -21,6 +22,10 @@ class VelocityUpdate:
         """Give the pose (batch, joint) [rad] of rollout step `step`."""
         return pose + output
 
+    def backward(self, step: int, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Turn the gradient of the new pose into those of the output and of the previous pose (None: no influence)."""
+        return gradient, gradient
+
 
 @dataclass(frozen=True)
 class PositionUpdate:
@@ -32,6 +37,10 @@ class PositionUpdate:
     def __call__(self, step: int, output: Tensor, pose: Tensor) -> Tensor:
         """Give the pose (batch, joint) [rad] of rollout step `step`."""
         return output
+
+    def backward(self, step: int, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Turn the gradient of the new pose into those of the output and of the previous pose (None: no influence)."""
+        return gradient, None
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,12 @@ class HybridUpdate:
         if step < self.position_steps:
             return output[:, :N_JOINTS]
         return pose + output[:, N_JOINTS:]
+
+    def backward(self, step: int, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Turn the gradient of the new pose into those of the output and of the previous pose (None: no influence)."""
+        if step < self.position_steps:
+            return functional.pad(gradient, (0, N_JOINTS)), None
+        return functional.pad(gradient, (N_JOINTS, 0)), gradient
 
 
 UpdateRule = VelocityUpdate | PositionUpdate | HybridUpdate

@@ -1,4 +1,4 @@
-"""Where a rollout starts: the recorded pose, the rest pose, or one from a file."""
+"""Where a rollout starts: the recorded pose, the model's own, the rest pose, or one from a file."""
 
 import json
 from collections.abc import Container
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from emgpose.errors import ConfigError, DataError
 from emgpose.hand import JOINTS, N_JOINTS, REST_POSE_RAD
+from emgpose.models import EmgModel, Task
 from emgpose.recording import Session
 
 # No finger joint turns by half a circle; a file in degrees does, and would otherwise be taken for radians.
 LARGEST_ANGLE_RAD = np.pi
+_REST = "rest (all angles zero)"
 
 
 @dataclass(frozen=True)
@@ -31,48 +33,85 @@ class InitialPose:
     source: str
 
 
-def choose_initial_pose(choice: str | None, session: Session, *, task: str, left_context: int) -> InitialPose:
+def choose_task(session: Session, model: EmgModel, *, initial_pose: str | None) -> tuple[Task, str]:
+    """Choose the task in which a model should predict a recording, when the user does not.
+
+    A model with one task has no choice. A multitask model tracks where it can be told a pose to start from: the user's,
+    or the recorded one at sample `left_context`.
+
+    Parameters
+    ----------
+    session : Session
+        The recording, at the model's rate.
+    model : pose model
+    initial_pose : str or None
+        The user's choice, see `choose_initial_pose`.
+
+    Returns
+    -------
+    (task, reason) : the reason in words, empty where there was no choice.
+    """
+    if len(model.tasks) == 1:
+        return model.task, ""
+    if initial_pose is not None:
+        return "tracking", "an initial pose is given"
+    missing = _why_not_recorded(session, model.left_context)
+    return ("regression", missing) if missing else ("tracking", "the recording holds the pose to start from")
+
+
+def choose_initial_pose(choice: str | None, session: Session, model: EmgModel) -> InitialPose:
     """Turn the user's choice into a pose.
 
     Parameters
     ----------
     choice : str or None
-        `recorded` (where the label at sample `left_context` is valid, else the rest pose), `rest`, or a JSON, CSV or
-        NPZ file with 20 angles [rad]. None: `recorded` for tracking, `rest` for regression.
+        `recorded` (where the label at sample `left_context` is valid, else the model's own), `rest`, or a JSON, CSV or
+        NPZ file with 20 angles [rad]. None: `recorded` in tracking, the model's own in regression.
     session : Session
         The recording, at the model's rate.
-    task : str
-        `tracking` or `regression`. Regression models are not told the pose, so only `rest` is open to them.
-    left_context : int
-        Samples before the first prediction; the label of the sample with this index is the initial pose.
+    model : pose model
+        Set to its task. Its own pose is the learned one where it has that, else the rest pose. In regression it is not
+        told a pose, so no other is open to it.
 
     Raises
     ------
-    ConfigError : a regression model is to be told its initial pose.
+    ConfigError : in regression the model is to be told its initial pose.
     DataError : the file does not hold 20 finite angles in radians.
 
     Source: Salter et al. 2024, section 4 (tracking and regression).
     """
-    if task == "regression":
-        if choice not in (None, "rest"):
+    own = _own_pose(model)
+    if model.task == "regression":
+        if choice is not None and not (choice == "rest" and own.source == _REST):
+            other = "--task tracking" if "tracking" in model.tasks else "a tracking model"
             raise ConfigError(
-                f"--initial-pose {choice}: a regression model is not told the pose and starts from the rest pose; "
-                "leave the option out, or use a tracking model"
+                f"--initial-pose {choice}: in regression {model.name} is not told the pose and starts from its own; "
+                f"leave the option out, or use {other}"
             )
-        return InitialPose(REST_POSE_RAD.copy(), "rest (all angles zero), as regression models start")
+        return InitialPose(own.joint_angles, f"{own.source}, as regression starts")
     if choice in (None, "recorded"):
-        return _recorded_pose(session, left_context)
+        sample = model.left_context
+        if missing := _why_not_recorded(session, sample):
+            return InitialPose(own.joint_angles, f"{own.source}: {missing}")
+        return InitialPose(session.joint_angles(sample, sample + 1)[0], f"recorded at sample {sample}")
     if choice == "rest":
-        return InitialPose(REST_POSE_RAD.copy(), "rest (all angles zero)")
+        return InitialPose(REST_POSE_RAD.copy(), _REST)
     return InitialPose(_read_pose(Path(str(choice))), f"from {choice}")
 
 
-def _recorded_pose(session: Session, sample: int) -> InitialPose:
+def _own_pose(model: EmgModel) -> InitialPose:
+    """Give the pose that the model starts from when it is told none."""
+    joint_angles = model.start_pose(None, 1)[0].detach().float().cpu().numpy()
+    return InitialPose(joint_angles, "the model's own initial pose" if joint_angles.any() else _REST)
+
+
+def _why_not_recorded(session: Session, sample: int) -> str:
+    """Say why a recording does not tell the pose at a sample; empty where it does."""
     if not session.has_joint_angles:
-        return InitialPose(REST_POSE_RAD.copy(), "rest (all angles zero): the recording has no joint angles")
+        return "the recording has no joint angles"
     if sample >= session.n_samples or not session.valid(sample, sample + 1)[0]:
-        return InitialPose(REST_POSE_RAD.copy(), f"rest (all angles zero): the label at sample {sample} is not valid")
-    return InitialPose(session.joint_angles(sample, sample + 1)[0], f"recorded at sample {sample}")
+        return f"the label at sample {sample} is not valid"
+    return ""
 
 
 def _read_pose(path: Path) -> NDArray[np.float32]:

@@ -118,10 +118,10 @@ def draw_user(rng: np.random.Generator) -> UserAnatomy:
     UserAnatomy
     """
     angle, depth, end, size = rng.standard_normal((4, N_MUSCLES))
-    moves = MOVES * np.exp(1.0 * rng.standard_normal(MOVES.shape))
+    moves = MOVES * np.exp(0.5 * rng.standard_normal(MOVES.shape))
     whole = np.clip(rng.standard_normal(9), -2.5, 2.5)
     # The muscles of one arm also turn together.
-    angle_deg = [muscle.angle_deg for muscle in MUSCLES.values()] + 15.0 * angle + 30.0 * whole[0]
+    angle_deg = [muscle.angle_deg for muscle in MUSCLES.values()] + 12.0 * angle + 8.0 * whole[0]
     depth_mm = np.array([muscle.depth_mm for muscle in MUSCLES.values()]) * np.exp(0.3 * depth)
     end_mm = [muscle.end_mm for muscle in MUSCLES.values()] + 6.0 * end
     return UserAnatomy(
@@ -172,7 +172,7 @@ class Placement:
 NEUTRAL_PLACEMENT: Final = Placement()
 
 # Standard deviations: rotation [electrodes], shift [mm], logarithm of the gains. Our own choice.
-PLACEMENT_KINDS: Final = {"neutral": (0.0, 0.0, 0.0), "careful": (0.15, 1.5, 0.05), "worn": (0.5, 4.0, 0.06)}
+PLACEMENT_KINDS: Final = {"neutral": (0.0, 0.0, 0.0), "careful": (0.15, 1.5, 0.05), "worn": (0.5, 4.0, 0.3)}
 
 
 def draw_placement(rng: np.random.Generator, kind: str = "worn") -> Placement:

@@ -22,6 +22,8 @@ from typing import Final
 from emgpose.atomic import write_text_atomically
 from emgpose.errors import ConfigError, DataError
 from emgpose.recording.metadata import FILE_NAMES
+from emgpose.simulation.activation import DEFAULT_SHARES
+from emgpose.simulation.recorded_motion import recorded_motion
 from emgpose.simulation.settings import DataSetSettings
 from emgpose.simulation.simulated_session import is_complete, write_simulated_session
 from emgpose.simulation.splits import METADATA_COLUMNS, PlannedRecording, metadata_rows
@@ -46,6 +48,7 @@ def simulate_data_set(
     motion_rate_hz: float | None = None,
     aggressors: Mapping[str, float] | None = None,
     aggressor_share: float = 1.0,
+    velocity_share: float = DEFAULT_SHARES.velocity,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Simulate a data set into a folder; if it was begun there before, only what is missing.
@@ -74,6 +77,8 @@ def simulate_data_set(
         Spoil every recording; see `AGGRESSORS`.
     aggressor_share : float
         Length of the spoilt span as a share of the recording.
+    velocity_share : float
+        How much of the muscles' activation follows velocity; a knob, see `ActivationShares`.
     on_progress : callable, optional
         Called with (done, total), recordings found complete included.
 
@@ -85,7 +90,8 @@ def simulate_data_set(
     Raises
     ------
     ConfigError : a value is impossible, or too small for every condition to have a recording.
-    DataError : the folder holds something else or cannot be written to, or a worker died.
+    DataError : the motion file cannot be used, the folder holds something else or cannot be written to, or a worker
+        died.
     """
     settings = DataSetSettings(
         users=users,
@@ -98,10 +104,12 @@ def simulate_data_set(
         motion_rate_hz=motion_rate_hz,
         aggressors=dict(aggressors or {}),
         aggressor_share=aggressor_share,
+        velocity_share=velocity_share,
     )
     if workers < 1:
         raise ConfigError(f"workers: expected at least 1, got {workers}")
     root, plan = Path(root), settings.plan()
+    _require_motion(settings)
     _claim_folder(root, settings)
     _remove_unfinished(root, plan)
     missing = [recording for recording in plan if not is_complete(_path(root, recording), settings)]
@@ -119,6 +127,17 @@ def simulate_data_set(
 
 def _path(root: Path, recording: PlannedRecording) -> Path:
     return root / f"{recording.filename}.hdf5"
+
+
+def _require_motion(settings: DataSetSettings) -> None:
+    """Read the recorded movement once, so that a file of no use is refused before the folder is claimed for it."""
+    if settings.motion_file is None:
+        return
+    try:
+        recorded_motion(settings.motion_file, settings.motion_rate_hz, seconds=1.0)
+    except (ConfigError, DataError) as error:
+        # Readers name the option that other commands have for the rate of their recording.
+        raise type(error)(str(error).replace("--input-rate", "--motion-rate")) from None
 
 
 def _claim_folder(root: Path, settings: DataSetSettings) -> None:
@@ -182,9 +201,11 @@ def _write_all(
             min(workers, len(missing)), mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
         ) as pool,
     ):
-        futures = [
-            pool.submit(write_simulated_session, _path(root, recording), settings, recording) for recording in missing
-        ]
+        with _interrupts_held_back():
+            futures = [
+                pool.submit(write_simulated_session, _path(root, recording), settings, recording)
+                for recording in missing
+            ]
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -210,6 +231,19 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait while workers are started; they inherit that, so none ends in a traceback while it imports."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker() -> None:

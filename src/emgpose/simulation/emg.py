@@ -20,7 +20,7 @@ ADC_STEP: Final = 2.0**-5
 # The amplifier of the band (Salter et al. 2024).
 BAND: Final = Bandpass(20.0, 850.0)
 # From the units of the volume conductor to the noise floor, so that data sets have the published pooled SD.
-SIGNAL_SCALE: Final = 460.0
+SIGNAL_SCALE: Final = 615.0
 
 
 def simulate_emg(

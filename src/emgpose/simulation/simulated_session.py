@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from emgpose.errors import SessionFormatError
 from emgpose.recording import Emg2PoseWriter
-from emgpose.simulation.activation import DEFAULT_SHARES
 from emgpose.simulation.aggressors import apply_aggressor
 from emgpose.simulation.anatomy import draw_placement, draw_user
 from emgpose.simulation.emg import ADC_STEP, simulate_emg
@@ -81,6 +80,7 @@ def simulate_session(settings: DataSetSettings, planned: PlannedRecording) -> Si
         motor_units_rng=rng_for(seed, "motor_units", *streams["motor_units"]),
         noise_rng=rng_for(seed, "noise", *streams["noise"]),
         rate_hz=EMG_RATE_HZ,
+        shares=settings.shares,
     )[:n_samples]
     emg, spans = _spoilt(emg, settings, streams)
     valid = draw_valid(n_samples, EMG_RATE_HZ, rng_for(seed, "labels", *streams["labels"]), _missing(motion, n_samples))
@@ -96,7 +96,7 @@ def simulate_session(settings: DataSetSettings, planned: PlannedRecording) -> Si
         "hand_length_mm": anatomy.hand_length_mm,
         "adc_step": ADC_STEP,
         "anatomy": anatomy.to_dict(),
-        "shares": dataclasses.asdict(DEFAULT_SHARES),
+        "shares": dataclasses.asdict(settings.shares),
         **how,
         "aggressors": spans,
         "streams": {name: list(keys) for name, keys in streams.items()},

@@ -58,6 +58,8 @@ _PUBLISHED_USERS: Final = {"train": 158, "val": 15, "test": 20}
 MIN_USERS: Final = 3
 MIN_STAGES: Final = 2
 MIN_REPEATS: Final = 2
+# 40 times the published data set.
+MAX_RECORDINGS: Final = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ def plan_recordings(
 
     Raises
     ------
-    ConfigError : fewer than 3 users, 2 stages, 2 repeats or 1 placement: some condition would have no recording.
+    ConfigError : fewer than 3 users, 2 stages, 2 repeats or 1 placement: some condition would have no recording; or
+        more than a million recordings.
     """
     if placements < 1:
         raise ConfigError(f"placements: expected at least 1, got {placements}")
@@ -165,6 +168,12 @@ def plan_recordings(
             "never trained on"
         )
     trained, held_out = chosen_stages(n_stages)
+    n_recordings = n_users * n_stages * placements * repeats * len(SIDES)
+    if n_recordings > MAX_RECORDINGS:
+        raise ConfigError(
+            f"users x stages x placements x repeats x {len(SIDES)} hands: expected at most {MAX_RECORDINGS:,} "
+            f"recordings, got {n_recordings:,}"
+        )
     roles = [role for role, count in split_of_users(n_users).items() for _ in range(count)]
     plan: list[PlannedRecording] = []
     for user_number, role in enumerate(roles):

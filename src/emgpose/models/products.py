@@ -1,0 +1,133 @@
+"""Matrix products of a rollout: one weight with the rows of each step, and its gradients over many steps at once.
+
+On a CPU in float32 they go to oneDNN, which torch itself uses for convolutions only: with a weight packed once it was
+twice as fast as torch's own product from 8 rows on (benchmarks/NOTES.md). Elsewhere they are torch's own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+# Multiply-adds from which a call of oneDNN, about 12 us more than one of torch's own product, pays.
+_ONEDNN_MIN_WORK: Final = 2**20
+
+
+def uses_onednn(weight: Tensor, n_rows: int) -> bool:
+    """Tell whether products of this weight and `n_rows` rows go to oneDNN."""
+    if weight.device.type != "cpu" or weight.dtype != torch.float32 or weight.numel() * n_rows < _ONEDNN_MIN_WORK:
+        return False
+    is_there = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return bool(is_there and torch.backends.mkldnn.enabled)
+
+
+class Product:
+    """`x @ weight.T + addend` for many x.
+
+    Parameters
+    ----------
+    weight : Tensor, shape (output, input)
+    n_rows : int
+        Rows of every x.
+    """
+
+    def __init__(self, weight: Tensor, n_rows: int) -> None:
+        self._multiply: Any = None
+        if uses_onednn(weight, n_rows):
+            operation = torch.ops.mkldnn._linear_pointwise
+            self._multiply, self._multiply_add = operation.default, operation.binary
+            # One row is a product with a vector, bound by reading the weight, in any layout.
+            self._weight = weight if n_rows == 1 else torch.ops.mkldnn._reorder_linear_weight(weight, n_rows)
+        else:
+            self._weight = weight.t()
+
+    def __call__(self, x: Tensor, addend: Tensor | None = None) -> Tensor:
+        """Multiply contiguous x (row, input); the addend has the shape of the result, (row, output)."""
+        if self._multiply is None:
+            return x @ self._weight if addend is None else torch.addmm(addend, x, self._weight)
+        if addend is None:
+            product: Tensor = self._multiply(x, self._weight, None, "none", [], "")
+        else:
+            product = self._multiply_add(x, addend, self._weight, None, "add")
+        return product
+
+
+def weight_gradient(output_gradient: Tensor, x: Tensor) -> Tensor:
+    """Sum the outer products of all rows: (..., output) and (..., input) -> (output, input)."""
+    outputs, inputs = output_gradient.flatten(0, -2).t(), x.flatten(0, -2).t()
+    if not uses_onednn(inputs, len(outputs)):
+        return outputs @ inputs.t()
+    return Product(inputs.contiguous(), len(outputs))(outputs.contiguous())
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What a rollout is run over; `keep` says whether its history is kept for a backward pass."""
+
+    n_steps: int
+    batch_size: int
+    keep: bool
+
+    @property
+    def n_kept(self) -> int:
+        """Steps that buffers hold; without a history, each step overwrites the one before."""
+        return self.n_steps if self.keep else 1
+
+    def views(self, buffer: Tensor) -> Sequence[Tensor]:
+        """Give a view per step; a buffer of a single row serves every step."""
+        rows = buffer.unbind(0)
+        return rows if len(rows) > 1 else rows * self.n_steps
+
+
+class StepWeight:
+    """The weight of a layer of a rollout: its part for the features, and its part for what comes with each step.
+
+    Parameters
+    ----------
+    weight : Tensor, shape (output, feature and input)
+    bias : Tensor, shape (output,)
+    features : Tensor, shape (step, batch, feature), or None
+        In the layer that gets them.
+    scale : float
+        By which the output is multiplied.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, features: Tensor | None, scale: float = 1.0) -> None:
+        n_features = 0 if features is None else features.shape[-1]
+        self.features, self.scale = features, scale
+        scaled = weight if scale == 1 else weight * scale
+        self.for_features, self.for_input = (part.contiguous() for part in scaled.tensor_split((n_features,), dim=1))
+        self.bias = bias if scale == 1 else bias * scale
+
+    def addends(self, extent: Extent) -> Tensor:
+        """Give what each step adds to its product, (step or 1, batch, output): projected features, or the bias."""
+        if self.features is None:
+            return self.bias.expand(1, extent.batch_size, -1).contiguous()
+        projected = Product(self.for_features, extent.n_steps * extent.batch_size)(self.features.flatten(0, 1))
+        return projected.add_(self.bias).view(extent.n_steps, extent.batch_size, -1)
+
+
+class StepGradients:
+    """The gradients of a `StepWeight`, of its bias and of its features, added up from blocks of steps."""
+
+    def __init__(self, weight: StepWeight, batch_size: int) -> None:
+        self._weight = weight
+        self.to_input = Product(weight.for_input.t().contiguous(), batch_size)
+        self._parts = [torch.zeros_like(part) for part in (weight.for_features, weight.for_input)]
+        self._bias = torch.zeros_like(weight.bias)
+        self.features = None if weight.features is None else torch.empty_like(weight.features)
+
+    def add(self, output_gradient: Tensor, inputs: Tensor, steps: slice) -> None:
+        """Add a block of steps, from (step, batch, output) and (step, batch, input)."""
+        of_features, of_input = self._parts
+        of_input += weight_gradient(output_gradient, inputs)
+        self._bias += output_gradient.sum((0, 1))
+        if self._weight.features is not None and self.features is not None:
+            of_features += weight_gradient(output_gradient, self._weight.features[steps])
+            self.features[steps] = output_gradient @ self._weight.for_features
+
+    def totals(self) -> tuple[Tensor, Tensor]:
+        """Give the gradients of weight and bias."""
+        return torch.cat(self._parts, dim=1).mul_(self._weight.scale), self._bias * self._weight.scale

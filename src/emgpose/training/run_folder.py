@@ -1,0 +1,206 @@
+"""The folder of a training run: what is in it, who may write to it, and files that appear whole or not at all.
+
+| file | what |
+|---|---|
+| run.json | configuration, seed, versions, data, and how the run stands |
+| metrics.csv | the learning curve, one row per epoch |
+| last.ckpt | everything that is needed to go on |
+| best/, last/ | models, for `emgpose.load_model`: the lowest validation loss, and the newest |
+| tensorboard/ | the learning curve, if that logger is chosen |
+"""
+
+import csv
+import fcntl
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from emgpose.atomic import atomic_file, write_text_atomically
+from emgpose.checkpoints import save_model
+from emgpose.errors import CheckpointError, DataError
+from emgpose.json_values import json_values
+from emgpose.models import EmgModel
+
+RECORD_FILE: Final = "run.json"
+METRICS_FILE: Final = "metrics.csv"
+CHECKPOINT_FILE: Final = "last.ckpt"
+LOCK_FILE: Final = ".lock"
+BEST: Final = "best"
+LAST: Final = "last"
+
+
+class RunFolder:
+    """The files of one run; see the module.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it does not exist.
+
+    Raises
+    ------
+    DataError : it cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: io.TextIOWrapper | None = None
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be the folder of a run: {error.strerror}; choose another `out`") from None
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the checkpoint is, or will be."""
+        return self.path / CHECKPOINT_FILE
+
+    # --- the lock
+
+    def lock(self) -> None:
+        """Keep other runs out until `unlock`, or the end of this process, however it ends.
+
+        Raises
+        ------
+        DataError : another run has the folder, or it cannot be written to.
+        """
+        try:
+            self._lock = (self.path / LOCK_FILE).open("a+", encoding="utf-8")
+            # A record lock: worker processes do not inherit it, so it cannot outlive the run.
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock.truncate(0)
+            self._lock.write(f"{os.getpid()}\n")
+            self._lock.flush()
+        except BlockingIOError:
+            holder = (self.path / LOCK_FILE).read_text(encoding="utf-8").strip() or "unknown"
+            self.unlock()
+            raise DataError(
+                f"{self.path}: another run is writing here (process {holder}); wait for it, or choose another `out`"
+            ) from None
+        except OSError as error:
+            self.unlock()
+            raise DataError(f"{self.path}: cannot write there: {error.strerror}; choose another `out`") from None
+
+    def unlock(self) -> None:
+        """Let other runs in."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    # --- the record
+
+    def read_record(self) -> dict[str, Any] | None:
+        """Give run.json, None where there is none.
+
+        Raises
+        ------
+        DataError : it cannot be read.
+        """
+        path = self.path / RECORD_FILE
+        if not path.exists():
+            return None
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read: {error}; choose another `out`") from None
+        if not isinstance(record, dict) or "config" not in record:
+            raise DataError(f"{path}: this is not the record of a training run; choose another `out`")
+        return record
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Write run.json."""
+        text = json.dumps(json_values(record), indent=2, allow_nan=False) + "\n"
+        write_text_atomically(self.path / RECORD_FILE, text)
+
+    # --- the learning curve
+
+    def read_metrics(self, n_epochs: int) -> list[dict[str, Any]]:
+        """Give the rows of metrics.csv of the first epochs; later ones will be made again."""
+        path = self.path / METRICS_FILE
+        if not path.exists():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            return [row for row in csv.DictReader(file) if int(row["epoch"]) <= n_epochs]
+
+    def write_metrics(self, rows: list[dict[str, Any]]) -> None:
+        """Write metrics.csv."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[-1]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text_atomically(self.path / METRICS_FILE, text.getvalue())
+
+    # --- models
+
+    def save_model(self, model: EmgModel, name: str) -> None:
+        """Save a model as folder `name`; the one before stays until the new one is whole.
+
+        Raises
+        ------
+        CheckpointError : the disk is full, or the folder cannot be written to.
+        """
+        unfinished, target, before = (self.path / part for part in (f".{name}.new", name, f".{name}.old"))
+        try:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            save_model(model, unfinished)
+            shutil.rmtree(before, ignore_errors=True)
+            if target.exists():
+                target.rename(before)
+            unfinished.rename(target)
+            shutil.rmtree(before, ignore_errors=True)
+        except OSError as error:
+            raise CheckpointError(f"{target}: cannot save the model there: {error.strerror}") from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def mend(self) -> None:
+        """Put back a model that a kill caught between the two renames of `save_model`."""
+        for name in (BEST, LAST):
+            target, before = self.path / name, self.path / f".{name}.old"
+            if before.exists() and not target.exists():
+                before.rename(target)
+            shutil.rmtree(before, ignore_errors=True)
+            shutil.rmtree(self.path / f".{name}.new", ignore_errors=True)
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Lightning's checkpoints, written whole or not at all, and read without running what is in them."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write a checkpoint.
+
+        Raises
+        ------
+        DataError : the disk is full, or the folder cannot be written to; what was there before still is.
+        """
+        with atomic_file(Path(path)) as unfinished:
+            try:
+                torch.save(checkpoint, unfinished)
+            except RuntimeError as error:
+                # torch's own writer says no more than that it failed.
+                raise OSError(f"the checkpoint could not be written, the disk may be full ({error})") from error
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint, tensors and plain values alone.
+
+        Raises
+        ------
+        CheckpointError : it cannot be read.
+        """
+        try:
+            checkpoint: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        except Exception as error:  # a damaged file can raise anything
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise CheckpointError(
+                f"{path}: cannot go on from this checkpoint: {reason}; begin again in another `out`, or go on from "
+                f"the models beside it with init.checkpoint"
+            ) from None
+        return checkpoint

@@ -1,0 +1,78 @@
+"""Where weights begin: drawn from the seed, or from a checkpoint; and which parts of them learn."""
+
+from difflib import get_close_matches
+
+import torch
+from torch import nn
+
+from emgpose.checkpoints import load_model
+from emgpose.config import TrainConfig
+from emgpose.errors import ConfigError
+from emgpose.models import EmgModel, build_model
+from emgpose.models.config_json import nearest
+
+
+def starting_model(config: TrainConfig) -> EmgModel:
+    """Build or load the model to train, with what must not learn frozen, in training mode.
+
+    Raises
+    ------
+    ConfigError : sizes that cannot be, or that are given beside a checkpoint; an unknown part.
+    CheckpointError : the checkpoint cannot be loaded, or is another model.
+    """
+    if config.init.checkpoint is None:
+        torch.manual_seed(config.seed)
+        model = build_model(config.model.name, **config.model.sizes())
+    else:
+        sizes = config.model.sizes()
+        if sizes:
+            raise ConfigError(
+                f"model.{next(iter(sizes))} is given beside init.checkpoint, which has its own sizes; leave one of "
+                "them out"
+            )
+        model = load_model(config.init.checkpoint, experiment=config.model.name)
+    freeze(model, config.init.train_only)
+    train_mode(model)
+    return model
+
+
+def freeze(model: EmgModel, train_only: list[str]) -> None:
+    """Let only the named parts learn; with no name, all of them.
+
+    Parameters
+    ----------
+    model : pose model
+    train_only : list of str
+        Names as in the weights, or their beginnings up to a dot: "featurizer", "decoder.out".
+
+    Raises
+    ------
+    ConfigError : no weight has such a name (the nearest is named), or nothing is left to learn.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    parts = {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 2)}
+    for part in train_only:
+        if part not in parts:
+            raise ConfigError(f"init.train_only: {model.name} has no part '{part}'; {_nearest_part(part, parts)}")
+    for name, parameter in model.named_parameters():
+        chosen = not train_only or any(name == part or name.startswith(f"{part}.") for part in train_only)
+        # Tracking is always given its first pose, so a learned one would never see a gradient.
+        reached = name != "initial_pose" or "regression" in model.tasks
+        parameter.requires_grad_(chosen and reached)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ConfigError(f"init.train_only: {train_only} leaves nothing of {model.name} to learn; name another part")
+
+
+def _nearest_part(part: str, parts: set[str]) -> str:
+    """Name the nearest of all parts, or else list the largest: some models have hundreds."""
+    largest = [name for name in parts if "." not in name]
+    return nearest(part, parts if get_close_matches(part, parts, n=1, cutoff=0.5) else largest)
+
+
+def train_mode(model: nn.Module) -> None:
+    """Put a model in training mode, but for frozen parts: those keep their dropout off and their statistics."""
+    model.train()
+    for module in model.modules():
+        parameters = list(module.parameters())
+        if parameters and not any(parameter.requires_grad for parameter in parameters):
+            module.eval()
