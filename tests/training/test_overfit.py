@@ -78,14 +78,31 @@ BY_HEART = (
 )
 
 
+# A large network takes smaller steps, and fewer of them.
+FULL_SIZE = ("optim.lr=1e-3", "loop.max_epochs=150", "loop.val_every_epochs=10", "loop.threads=2")
+
+
+def shares_of_static_hand(config, folder):
+    """Error of the best epoch of each task, as a share of the static hand's."""
+    result = train(config, folder)
+    with (folder / "metrics.csv").open(newline="") as file:
+        best = next(row for row in csv.DictReader(file) if int(row["epoch"]) == result.best_epoch)
+    for task in starting_model(config).tasks:
+        share = float(best[f"val_{task}_mae_deg"]) / static_hand_error_deg(config, task)
+        print(f"{config.experiment}, {task}: {share:.0%} of the static hand's error after {result.best_epoch} epochs")
+        yield task, share
+
+
 @pytest.mark.parametrize("experiment", sorted(experiments()))
 def test_each_experiment_overfits_one_simulated_recording(experiment, one_recording, tmp_path):
     sizes = SIZES.get(experiment, (*TDS, *HEAD))
     config = compose_config(experiment, f"data.root={one_recording}", *sizes, *BY_HEART)
-    result = train(config, tmp_path)
-    with (tmp_path / "metrics.csv").open(newline="") as file:
-        best = next(row for row in csv.DictReader(file) if int(row["epoch"]) == result.best_epoch)
-    for task in starting_model(config).tasks:
-        share = float(best[f"val_{task}_mae_deg"]) / static_hand_error_deg(config, task)
-        print(f"{experiment}, {task}: {share:.0%} of the static hand's error after {result.best_epoch} epochs")
+    for task, share in shares_of_static_hand(config, tmp_path):
         assert share < LARGEST_SHARE[task]
+
+
+def test_vemg2pose_at_full_size_overfits_one_simulated_recording(one_recording, tmp_path):
+    small = [option for option in BY_HEART if option.partition("=")[0] not in {o.partition("=")[0] for o in FULL_SIZE}]
+    config = compose_config("tracking_vemg2pose", f"data.root={one_recording}", *small, *FULL_SIZE)
+    assert starting_model(config).n_parameters == 5_970_068
+    assert dict(shares_of_static_hand(config, tmp_path))["tracking"] < LARGEST_SHARE["tracking"]
