@@ -12,30 +12,18 @@ velocity share, which is a knob.
 """
 
 import argparse
-import json
-import math
 import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import joblib
 
-from emgpose.atomic import write_text_atomically
+from simulated_runs import CONDITIONS, SMALL_HEAD, SMALL_LSTM, SMALL_MLP, interval, read_scores, trained_and_scored
 
 USERS, STAGES, MINUTES, DATA_SEED = 80, 3, 0.2, 3
 VELOCITY_SHARES = (0.0, 0.4, 1.6)
-SMALL = (
-    "model.channels=32", "model.tds_channels=8", "model.tds_pairs=1", "model.n_features=32",
-)  # fmt: skip
-SMALL_LSTM = ("model.hidden_size=96",)
-TRAINING = (
-    "data.window_samples=5790", "data.batch_size=32", "optim.lr=2e-3", "loop.logger=none", "loop.threads=1",
-    "loop.accelerator=cpu", "loop.val_every_epochs=1000", "loop.max_epochs=1000",
-)  # fmt: skip
-# 95 % quantiles of Student's t for 1 and 2 degrees of freedom.
-T_95 = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776}
-CONDITIONS = ("seen", "user", "stage", "user_stage")
 
 
 @dataclass(frozen=True)
@@ -55,18 +43,18 @@ class Recipe:
 
 def improved(update: str, task: str, scale: str) -> Recipe:
     tasks = ("tracking", "regression") if task == "multitask" else (task,)
-    overrides = (*SMALL_LSTM, "model.head_sizes=[96]", f"model.scale={scale}", "optim.warmup_epochs=2")
+    overrides = (*SMALL_LSTM, *SMALL_HEAD, f"model.scale={scale}", "optim.warmup_epochs=2")
     return Recipe(f"LSTM {update}, {task}, x {scale}", f"improved_{update}_{task}", overrides, tasks)
 
 
 RECIPES = (
     Recipe("published vemg2pose", "tracking_vemg2pose", SMALL_LSTM, ("tracking",)),
-    Recipe("published emg2pose (MLP position)", "tracking_emg2pose", ("model.layer_sizes=[96,96]",), ("tracking",)),
+    Recipe("published emg2pose (MLP position)", "tracking_emg2pose", SMALL_MLP, ("tracking",)),
     improved("velocity", "tracking", "0.01"),
     improved("position", "tracking", "0.01"),
     improved("position", "tracking", "0.1"),
     Recipe("published vemg2pose", "regression_vemg2pose", SMALL_LSTM, ("regression",)),
-    Recipe("published emg2pose (MLP position)", "regression_emg2pose", ("model.layer_sizes=[96,96]",), ("regression",)),
+    Recipe("published emg2pose (MLP position)", "regression_emg2pose", SMALL_MLP, ("regression",)),
     improved("velocity", "regression", "0.01"),
     improved("position", "regression", "0.01"),
     improved("position", "regression", "1.0"),
@@ -90,53 +78,24 @@ def simulated(out: Path, velocity_share: float, workers: int) -> Path:
     return folder
 
 
+def folder_of(recipe: Recipe, seed: int, data: Path, out: Path) -> Path:
+    return out / data.name / f"{recipe.key}_seed{seed}"
+
+
 def run(recipe: Recipe, seed: int, data: Path, out: Path, steps: int) -> None:
-    """Train one recipe with one seed and score it; nothing to do if its scores are there."""
-    import torch
-
-    from emgpose.checkpoints import load_model
-    from emgpose.evaluation import evaluate
-    from emgpose.experiments import compose_config
-    from emgpose.training import train
-
-    folder = out / data.name / f"{recipe.key}_seed{seed}"
-    scores_file = folder / "scores.json"
-    if scores_file.exists():
-        return
-    torch.set_num_threads(1)
-    resume = (folder / "run.json").exists()
-    options = (*SMALL, *TRAINING, *recipe.overrides, f"data.root={data}", f"seed={seed}", f"loop.max_steps={steps}")
-    started = time.monotonic()
-    config = compose_config(recipe.experiment, *options, f"out={folder}", f"resume={str(resume).lower()}")
-    result = train(config, folder)
-    scores = {"seconds": time.monotonic() - started}
-    for task in recipe.tasks:
-        model = load_model(result.last)
-        # One recording in four of the conditions that all train users have keeps the four conditions alike in size.
-        found = evaluate(model, data, modes=["published"], task=task, where="repeat == 1 and side == 'right'")
-        scores[task] = {}
-        for condition in CONDITIONS:
-            windows = found.windows[found.windows["condition"] == condition]
-            means = windows.groupby("user")[["mae", "static_mae", "velocity"]].mean().mean()
-            scores[task][condition] = {name: math.degrees(value) for name, value in means.items()}
-    write_text_atomically(scores_file, json.dumps(scores, indent=1))
+    """Train one recipe with one seed and score it."""
+    overrides = (*recipe.overrides, f"seed={seed}", f"loop.max_steps={steps}")
+    trained_and_scored(recipe.experiment, folder_of(recipe, seed, data, out), data, recipe.tasks, overrides)
 
 
-def interval(values: list[float]) -> str:
-    if len(values) < 2:
-        return f"{values[0]:.2f}"
-    half = T_95[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
-    return f"{statistics.mean(values):.2f} +- {half:.2f}"
-
-
-def print_table(title: str, rows: dict[str, list[dict]], task: str) -> None:
+def print_table(title: str, rows: dict[str, list[dict[str, Any]]], task: str) -> None:
     print(f"\n{title}\n\n| recipe | {' | '.join(CONDITIONS)} | speed on user [deg/s] |\n|---|{'---|' * 5}")
     static: dict[str, list[float]] = {condition: [] for condition in CONDITIONS}
     for name, seeds in rows.items():
-        cells = [interval([scores[task][condition]["mae"] for scores in seeds]) for condition in CONDITIONS]
-        speed = statistics.mean(scores[task]["user"]["velocity"] for scores in seeds)
+        cells = [interval([scores[task]["0"][condition]["mae"] for scores in seeds]) for condition in CONDITIONS]
+        speed = statistics.mean(scores[task]["0"]["user"]["velocity"] for scores in seeds)
         for condition in CONDITIONS:
-            static[condition] += [scores[task][condition]["static_mae"] for scores in seeds]
+            static[condition] += [scores[task]["0"][condition]["static_mae"] for scores in seeds]
         print(f"| {name} | {' | '.join(cells)} | {speed:.0f} |")
     print(f"| static hand | {' | '.join(f'{statistics.mean(static[c]):.2f}' for c in CONDITIONS)} | 0 |")
 
@@ -160,12 +119,8 @@ def main() -> None:
         joblib.delayed(run)(recipe, seed, folders[share], options.out, options.steps) for recipe, seed, share in plan
     )
 
-    def scores(recipe: Recipe, share: float) -> list[dict]:
-        paths = (
-            options.out / folders[share].name / f"{recipe.key}_seed{seed}" / "scores.json"
-            for seed in range(options.seeds)
-        )
-        return [json.loads(path.read_text()) for path in paths]
+    def scores(recipe: Recipe, share: float) -> list[dict[str, Any]]:
+        return [read_scores(folder_of(recipe, seed, folders[share], options.out)) for seed in range(options.seeds)]
 
     hours = USERS * STAGES * 2 * 2 * MINUTES / 60
     print(

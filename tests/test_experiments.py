@@ -113,6 +113,7 @@ def test_an_experiment_of_ones_own_is_found_in_ones_own_folder(tmp_path):
             "the value cannot be read; put it in quotes that the shell leaves alone: \"data.root='a=b'\"",
         ),
         (["data.root"], "data.root: expected key=value"),
+        (["experiment=[a,b]"], "experiment=[a,b]: expected one name; for several, give experiment=A,B and --multirun"),
         (["data.root=set", "hydra/launcher=joblub"], "unknown hydra/launcher 'joblub'; did you mean 'joblib'?"),
         (["data.root=set", "hydra.nothing=1"], "hydra.nothing: Key 'nothing' not in"),
         (["data.root=null"], "data.root: field 'data.root' is not Optional"),

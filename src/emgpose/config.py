@@ -22,6 +22,8 @@ OPTIMIZERS: Final = ("adam", "adamw")
 SCHEDULES: Final = ("constant", "warmup_cosine")
 ACCELERATORS: Final = ("auto", "cpu", "cuda")
 PRECISIONS: Final = ("32", "bf16")
+# More would be refused by the operating system, in a way that ends the process without a word.
+MAX_THREADS: Final = 1024
 LOGGERS: Final = ("tensorboard", "wandb", "none")
 
 
@@ -45,6 +47,13 @@ def _share(part: Any, section: str, *names: str) -> None:
         value = getattr(part, name)
         if not 0 <= value <= 1:
             raise ConfigError(f"{section}.{name}: expected a number from 0 to 1, got {value}")
+
+
+def _not_empty(part: Any, section: str, *names: str) -> None:
+    """Refuse the empty text that an unset variable of the shell leaves; as a path, it would be the current folder."""
+    for name in names:
+        if getattr(part, name) == "":
+            raise ConfigError(f"{section}{name}: expected a path, got an empty text")
 
 
 def _one_of(key: str, value: str, known: Iterable[str]) -> None:
@@ -81,7 +90,7 @@ class DataConfig:
     workers : int
         Processes that read windows, beside each training process; they change no number.
     in_memory_gib : float
-        Recordings are kept in memory when all of them fit into this many GiB.
+        Recordings are kept in memory when all of them fit into this many GiB, of each training process.
     """
 
     root: str = MISSING
@@ -99,6 +108,7 @@ class DataConfig:
     in_memory_gib: float = 4.0
 
     def __post_init__(self) -> None:
+        _not_empty(self, "data.", "root")
         _at_least(self, "data", 1, "window_samples", "val_window_samples", "stride_samples", "batch_size")
         _at_least(self, "data", 1, "num_users", "num_stages")
         _at_least(self, "data", 0, "workers", "in_memory_gib")
@@ -162,6 +172,7 @@ class LossConfig:
         _at_least(self, "loss", 0, "angle_weight", "fingertip_weight")
         _at_least(self, "loss", 1, "fingertip_every_samples")
         _share(self, "loss", "tracking_share")
+        _not_empty(self, "loss.", "hand")
         if self.angle_weight == self.fingertip_weight == 0:
             raise ConfigError("loss: angle_weight and fingertip_weight are both 0; one must be above it")
 
@@ -261,6 +272,8 @@ class LoopConfig:
         _at_least(self, "loop", 1, "max_epochs", "max_steps", "patience_epochs", "checkpoint_every_steps")
         _at_least(self, "loop", 1, "val_every_epochs", "devices", "num_nodes", "threads")
         _above_zero(self, "loop", "max_minutes")
+        if self.threads is not None and self.threads > MAX_THREADS:
+            raise ConfigError(f"loop.threads: expected at most {MAX_THREADS}, got {self.threads}")
         _one_of("loop.accelerator", self.accelerator, ACCELERATORS)
         _one_of("loop.precision", self.precision, PRECISIONS)
         _one_of("loop.logger", self.logger, LOGGERS)
@@ -336,6 +349,9 @@ class InitConfig:
     checkpoint: str | None = None
     train_only: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        _not_empty(self, "init.", "checkpoint")
+
 
 @dataclass
 class TrainConfig:
@@ -367,6 +383,7 @@ class TrainConfig:
     init: InitConfig = field(default_factory=InitConfig)
 
     def __post_init__(self) -> None:
+        _not_empty(self, "", "out")
         # Larger seeds would not stay apart from the numbers of epochs and windows beside them.
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed: expected a whole number from 0 to {2**32 - 1}, got {self.seed}")

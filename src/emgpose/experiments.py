@@ -95,6 +95,8 @@ def parse_overrides(arguments: Sequence[str]) -> list[Override]:
         key = override.key_or_group
         if key not in known and key not in _GROUPS and key.replace("/", ".").split(".")[0] != "hydra":
             raise ConfigError(f"{override.input_line}: unknown key '{key}'; {_nearest_key(key, known)}")
+        if key in _GROUPS and not override.is_sweep_override() and isinstance(override.value(), list | dict):
+            raise ConfigError(f"{override.input_line}: expected one name; for several, give {key}=A,B and --multirun")
     return parsed
 
 

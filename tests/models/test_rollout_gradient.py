@@ -189,6 +189,21 @@ def test_mixed_precision_takes_the_plain_loop_and_trains() -> None:
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
+@pytest.mark.parametrize("config", _DECODERS.values(), ids=_DECODERS.keys())
+def test_a_batch_of_none_gives_no_poses_and_gradients_of_zero(config) -> None:
+    decoder = make_decoder(config, VelocityUpdate())
+    inputs = make_inputs(decoder, 0, MIN_STEPS)
+    poses, *_ = at_once(decoder, VelocityUpdate(), *inputs)
+    assert poses.shape == (MIN_STEPS, 0, 20)
+    assert not torch.autograd.grad(poses.sum(), decoder.out.weight)[0].any()
+
+
+def test_shapes_can_be_found_without_numbers() -> None:
+    model = small_model("tracking_vemg2pose").to("meta")
+    emg, pose = torch.empty((2, 16, 3_000), device="meta"), torch.empty((2, 20), device="meta")
+    assert model.rollout(emg, pose).shape == (2, 20, 3_000 - model.left_context)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("config", _DECODERS.values(), ids=_DECODERS.keys())
 def test_a_gpu_computes_the_same(config) -> None:

@@ -1,6 +1,8 @@
 """Batches: each window once per epoch, the same whatever the workers, processes and restarts."""
 
+import multiprocessing
 import os
+import signal
 import warnings
 
 import numpy as np
@@ -227,6 +229,16 @@ def test_a_worker_that_dies_is_one_message(train):
     batches = train(workers=1, windows=DyingWindows())
     with pytest.raises(DataError, match=r"a process that reads windows ended unexpectedly .* fewer data\.workers"):
         list(batches)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGUSR1"])
+def test_a_signal_to_all_processes_of_a_run_leaves_its_workers_reading(train, name):
+    whole = list(train())
+    batches = iter(train(workers=1))
+    read = [next(batches)]
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid, getattr(signal, name))
+    _same([*read, *batches], whole)
 
 
 def test_a_fault_of_the_program_is_not_taken_for_one_of_the_data(train):

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import shutil
 import signal
 
+import pandas as pd
 import pytest
 
-from emgpose.errors import ConfigError
+from emgpose.errors import ConfigError, DataError
 from emgpose.training import train
 from small_runs import after_batch, run_emgpose, same_weights, small_config, small_overrides
 
@@ -103,6 +105,37 @@ def test_going_on_with_a_run_that_has_ended_says_so_and_changes_nothing(recordin
     assert (tmp_path / "run.json").read_bytes() == before
     fewer = small_config(recordings, "tracking_vemg2pose", "resume=true", "loop.max_epochs=1")
     assert train(fewer, tmp_path).stopped == "max_epochs"
+
+
+def test_patience_may_be_given_to_a_run_that_had_none(recordings, tmp_path):
+    patient = small_config(recordings, "tracking_vemg2pose", "loop.patience_epochs=null", "loop.max_epochs=1")
+    train(patient, tmp_path)
+    result = train(small_config(recordings, "tracking_vemg2pose", "loop.patience_epochs=5", "resume=true"), tmp_path)
+    assert (result.epochs, result.stopped) == (2, "max_epochs")
+
+
+def test_going_on_with_other_validation_recordings_is_refused(recordings, tmp_path):
+    train(small_config(recordings, "tracking_vemg2pose", "loop.max_epochs=1"), tmp_path / "run")
+    root = shutil.copytree(recordings, tmp_path / "set")
+    table = pd.read_csv(root / "metadata.csv")
+    table.drop(table.index[table["split"] == "val"][0]).to_csv(root / "metadata.csv", index=False)
+    with pytest.raises(ConfigError, match=r"the validation recordings in .* are not those it began with"):
+        train(small_config(root, "tracking_vemg2pose", "resume=true"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("resume", ["true", "false"])
+def test_a_run_without_its_record_is_neither_gone_on_with_nor_written_over(recordings, tmp_path, resume):
+    train(small_config(recordings, "tracking_vemg2pose", "loop.max_steps=1"), tmp_path)
+    (tmp_path / "run.json").unlink()
+    with pytest.raises((ConfigError, DataError), match=r"a training run is there already|but not its run\.json"):
+        train(small_config(recordings, "tracking_vemg2pose", f"resume={resume}", "optim.lr=0.1"), tmp_path)
+
+
+def test_a_learning_curve_that_is_none_is_one_message(recordings, tmp_path):
+    train(small_config(recordings, "tracking_vemg2pose", "loop.max_epochs=1"), tmp_path)
+    (tmp_path / "metrics.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match=r"metrics\.csv: expected a row per epoch"):
+        train(small_config(recordings, "tracking_vemg2pose", "resume=true"), tmp_path)
 
 
 def test_resume_begins_a_run_where_there_is_none(recordings, tmp_path):

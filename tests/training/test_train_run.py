@@ -81,6 +81,11 @@ def test_without_validation_recordings_best_is_last(recordings, tmp_path, caplog
     assert "no recording to validate on" in caplog.text
 
 
+def test_a_warm_up_that_outlasts_the_training_is_said(recordings, tmp_path, caplog):
+    train(small_config(recordings, "improved_velocity_tracking", "loop.max_steps=1"), tmp_path)
+    assert "it never reaches optim.lr; lower optim.warmup_epochs or train longer" in caplog.text
+
+
 def test_the_time_allowed_ends_a_run_that_can_be_gone_on_with(recordings, tmp_path):
     result = train(small_config(recordings, "tracking_vemg2pose", "loop.max_minutes=1e-9"), tmp_path)
     assert (result.stopped, result.steps) == ("max_minutes", 1)
@@ -210,17 +215,25 @@ def test_a_run_that_failed_before_it_learnt_anything_leaves_the_folder_free(reco
 def test_a_damaged_checkpoint_is_said_to_be_one(recordings, tmp_path):
     train(small_config(recordings, "tracking_vemg2pose", "loop.max_epochs=1"), tmp_path)
     (tmp_path / "last.ckpt").write_bytes((tmp_path / "last.ckpt").read_bytes()[:3000])
-    with pytest.raises(CheckpointError, match=r"last.ckpt: cannot go on from this checkpoint"):
+    with pytest.raises(CheckpointError, match=r"last.ckpt: cannot go on from this checkpoint") as error:
         train(small_config(recordings, "tracking_vemg2pose", "resume=true"), tmp_path)
+    assert "is whole" not in str(error.value)
 
 
 def test_a_model_that_a_kill_caught_between_two_renames_is_put_back(recordings, tmp_path):
     result = train(small_config(recordings, "tracking_vemg2pose", "loop.max_steps=1"), tmp_path)
     result.best.rename(tmp_path / ".best.old")
-    (tmp_path / ".last.new").mkdir()
+    for name in (".last.new", ".last.ckpt.x7_k2abc", ".run.json.abcdefgh"):
+        (tmp_path / name).mkdir()
     RunFolder(tmp_path).mend()
     load_model(result.best)
-    assert not [name for name in everything_in(tmp_path) if ".old" in name or ".new" in name]
+    assert not [path for path in tmp_path.glob(".*") if path.is_dir()]
+
+
+def test_a_run_that_could_not_begin_leaves_no_lock_behind(tmp_path):
+    with pytest.raises(DataError):
+        train(small_config(tmp_path / "nothing"), tmp_path / "run")
+    assert everything_in(tmp_path / "run") == []
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ class StepWeight:
         if self.features is None:
             return self.bias.expand(1, extent.batch_size, -1).contiguous()
         projected = Product(self.for_features, extent.n_steps * extent.batch_size)(self.features.flatten(0, 1))
-        return projected.add_(self.bias).view(extent.n_steps, extent.batch_size, -1)
+        return projected.add_(self.bias).view(extent.n_steps, extent.batch_size, len(self.bias))
 
 
 class StepGradients:

@@ -28,8 +28,10 @@ _BLOCK_ROWS: Final = 2048
 
 def can_run_at_once(features: Tensor) -> bool:
     """Tell whether `roll_out_steps` may run the steps of these features: no mixed precision, nothing being exported."""
-    is_plain = not torch.is_autocast_enabled(features.device.type) and not torch.compiler.is_compiling()
-    return features.shape[-1] >= MIN_STEPS and is_plain
+    device = features.device.type
+    # The meta device knows no autocast, and its question is an error there.
+    is_mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return features.shape[-1] >= MIN_STEPS and not is_mixed and not torch.compiler.is_compiling()
 
 
 def roll_out_steps(

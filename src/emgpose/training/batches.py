@@ -211,8 +211,9 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _start_worker(_: int) -> None:
-    """Leave Ctrl-C to the parent: it saves its work first, and ends its workers then."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave Ctrl-C and SIGUSR1 to the parent: it saves its work first, and ends its workers then, by SIGTERM."""
+    for number in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class TrainBatches:

@@ -178,12 +178,7 @@ class PoseData(pl.LightningDataModule):
 
     @cached_property
     def median_pose(self) -> tuple[float, ...] | None:
-        """Per-joint median [rad] over valid samples of the training recordings; None where no sample is valid.
-
-        Raises
-        ------
-        DataError : a recording can no longer be read.
-        """
+        """Per-joint median [rad] over valid samples of the training recordings that can be read; None without any."""
         self.setup()
         pose, _ = train_median(Path(self._config.root), self._rows)
         return None if pose is None else tuple(float(angle) for angle in pose)

@@ -21,7 +21,7 @@ from emgpose.errors import DataError
 from emgpose.kinematics import HandModel
 from emgpose.models import EmgModel
 from emgpose.training.objective import Batch, PoseObjective
-from emgpose.training.optimisation import WeightAverage, build_optimiser, clip_gradients, learning_rate
+from emgpose.training.optimisation import WeightAverage, build_optimiser, clip_gradients, learning_rate, total_steps
 from emgpose.training.stopping import STOP_REASONS, StoppedNow, StopRequest
 
 # So many windows are named where a loss is not finite.
@@ -119,7 +119,7 @@ class PoseTraining(pl.LightningModule):
         loss = float(self.objective.loss(total, counts))
         if not (np.isfinite(loss) and bool(norm.isfinite())):
             self._raise_not_finite(batch, sums, loss, step)
-        rate = learning_rate(self.settings.optim, step, n_batches, self._total_steps(n_batches))
+        rate = learning_rate(self.settings.optim, step, n_batches, total_steps(self.settings.loop, n_batches))
         for group in optimiser.param_groups:
             group["lr"] = rate
         optimiser.step()
@@ -159,11 +159,6 @@ class PoseTraining(pl.LightningModule):
         if stay and isinstance(wrapped, DistributedDataParallel):
             return cast(AbstractContextManager[None], wrapped.no_sync())
         return nullcontext()
-
-    def _total_steps(self, n_batches: int) -> int:
-        loop = self.settings.loop
-        steps = loop.max_epochs * n_batches
-        return steps if loop.max_steps is None else min(steps, loop.max_steps)
 
     def _over_processes(self, tensor: Tensor) -> Tensor:
         """Sum over all processes."""

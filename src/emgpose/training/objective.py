@@ -124,6 +124,6 @@ def predict_tasks(model: EmgModel, emg: Tensor, initial_pose: Tensor) -> list[Te
     # To a pose model the tasks differ in the first pose alone: one rollout of twice as many windows serves both.
     model.set_task("tracking")
     starts = {"tracking": initial_pose, "regression": model.start_pose(None, n_windows)}
-    first = torch.cat([starts[task].to(features.dtype) for task in model.tasks])
+    first = torch.cat([starts[task] for task in model.tasks])
     both = model.roll_out(features.repeat(len(model.tasks), 1, 1), emg.shape[-1], first)
     return list(both.split(n_windows))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
-from emgpose.config import OptimConfig
+from emgpose.config import LoopConfig, OptimConfig
 
 
 def build_optimiser(config: OptimConfig, model: nn.Module) -> Optimizer:
@@ -46,6 +46,12 @@ def learning_rate(config: OptimConfig, step: int, steps_per_epoch: int, total_st
         return config.warmup_lr + (config.lr - config.warmup_lr) * step / warmup_steps
     share = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
     return config.final_lr + (config.lr - config.final_lr) * (1 + math.cos(math.pi * share)) / 2
+
+
+def total_steps(loop: LoopConfig, steps_per_epoch: int) -> int:
+    """Count the steps after which training ends at the latest."""
+    steps = loop.max_epochs * steps_per_epoch
+    return steps if loop.max_steps is None else min(steps, loop.max_steps)
 
 
 def clip_gradients(parameters: Iterable[Tensor], max_norm: float | None) -> Tensor:

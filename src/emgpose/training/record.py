@@ -96,8 +96,12 @@ def set_status(record: dict[str, Any], status: str, stopped: str | None = None, 
     record |= {"status": status, "stopped": stopped, "message": message, "updated": _now()}
 
 
-def require_same_run(record: Mapping[str, Any], config: TrainConfig, fingerprint: str, folder: str) -> None:
+def require_same_run(
+    record: Mapping[str, Any], config: TrainConfig, fingerprints: Mapping[str, str], folder: str
+) -> None:
     """Refuse to go on with a run under other settings or on other data.
+
+    `fingerprints` are those of the recordings now, as the record's section `data` names them.
 
     Raises
     ------
@@ -110,8 +114,9 @@ def require_same_run(record: Mapping[str, Any], config: TrainConfig, fingerprint
         for key in now
         if key in before and key not in may_change and before[key] != now[key]
     ]
-    if record.get("data", {}).get("fingerprint", fingerprint) != fingerprint:
-        changes.append(f"the training recordings in {config.data.root} are not those it began with")
+    for key, part in (("fingerprint", "training"), ("val_fingerprint", "validation")):
+        if record.get("data", {}).get(key, fingerprints[key]) != fingerprints[key]:
+            changes.append(f"the {part} recordings in {config.data.root} are not those it began with")
     if changes:
         ends = " (the learning rate's cosine ends with it)" if any(end in c for c in changes for end in _ENDS) else ""
         raise ConfigError(
@@ -127,9 +132,10 @@ def why_over(record: Mapping[str, Any], config: TrainConfig) -> str | None:
         return MAX_EPOCHS
     if loop.max_steps is not None and record["steps"] >= loop.max_steps:
         return MAX_STEPS
-    before = record["config"]["loop"]["patience_epochs"]
-    is_patient = loop.patience_epochs is None or loop.patience_epochs > before
-    return None if record.get("stopped") != PATIENCE or is_patient else PATIENCE
+    if record.get("stopped") != PATIENCE:
+        return None
+    is_more_patient = loop.patience_epochs is None or loop.patience_epochs > record["config"]["loop"]["patience_epochs"]
+    return None if is_more_patient else PATIENCE
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -29,9 +29,10 @@ from emgpose.training.machine import (
     quiet_lightning,
 )
 from emgpose.training.module import PoseTraining
+from emgpose.training.optimisation import total_steps
 from emgpose.training.progress import TrainingProgress
-from emgpose.training.run_folder import BEST, LAST, RunFolder
-from emgpose.training.start import starting_model
+from emgpose.training.run_folder import BEST, LAST, RECORD_FILE, RunFolder, UnusableCheckpointError
+from emgpose.training.start import is_out_of_memory, starting_model
 from emgpose.training.stopping import INTERRUPTED, StoppedNow, StopRequest
 
 logger = logging.getLogger(__name__)
@@ -111,14 +112,20 @@ def _train(config: TrainConfig, folder: RunFolder, is_first: bool) -> TrainResul
     before = folder.read_record()
     if is_first:
         folder.mend()
-    is_there = before is not None and _is_begun(folder)
+    is_there = _is_begun(folder)
     if is_there and not config.resume:
         raise ConfigError(
             f"{folder.path}: a training run is there already; go on with it with resume=true, or choose another `out`"
         )
+    if is_there and before is None:
+        raise DataError(
+            f"{folder.path}: a run is there, but not its {RECORD_FILE}, so nothing tells what its settings were; "
+            "put that file back, or choose another `out`"
+        )
     parts = _make_parts(config, folder, is_first)
     if before is not None and is_there:
-        records.require_same_run(before, config, parts.data.fingerprint, str(folder.path))
+        fingerprints = {"fingerprint": parts.data.fingerprint, "val_fingerprint": parts.data.val_fingerprint}
+        records.require_same_run(before, config, fingerprints, str(folder.path))
         over = records.why_over(before, config)
         if over is not None:
             logger.warning("%s: this run has reached its end already (%s); nothing was done", folder.path, over)
@@ -149,6 +156,16 @@ def _is_begun(folder: RunFolder) -> bool:
     return folder.checkpoint.exists() or any((folder.path / name).exists() for name in (BEST, LAST))
 
 
+def _warn_of_endless_warmup(config: TrainConfig, n_batches: int) -> None:
+    total, warmup = total_steps(config.loop, n_batches), config.optim.warmup_epochs * n_batches
+    if config.optim.schedule == "warmup_cosine" and warmup >= total:
+        logger.warning(
+            "the warm-up takes %d steps (optim.warmup_epochs=%d) and training %d: it never reaches optim.lr; lower "
+            "optim.warmup_epochs or train longer",
+            warmup, config.optim.warmup_epochs, total,
+        )  # fmt: skip
+
+
 def _fit(parts: _Parts, record: dict[str, Any]) -> str:
     """Train; says why training ended. Keeps the record up to date whatever happens."""
     config, folder, data, is_first = parts.config, parts.folder, parts.data, parts.is_first
@@ -159,6 +176,8 @@ def _fit(parts: _Parts, record: dict[str, Any]) -> str:
     callbacks = [keeper, *([TrainingProgress(config.loop)] if is_first and sys.stderr.isatty() else [])]
     if is_first and not data.n_val_windows:
         logger.warning("no recording to validate on: the newest model counts as the best, and patience has no end")
+    if is_first:
+        _warn_of_endless_warmup(config, data.n_train_batches)
     with _recorded(folder, record, is_first), quiet_lightning(), processes_ended(), stop.watching():
         trainer = build_trainer(config, folder, parts.accelerator, record, callbacks)
         checkpoint = folder.checkpoint if folder.checkpoint.exists() else None
@@ -203,6 +222,8 @@ def _recorded(folder: RunFolder, record: dict[str, Any], is_first: bool) -> Iter
 def _our_errors(folder: RunFolder) -> Iterator[None]:
     try:
         yield
+    except UnusableCheckpointError:
+        raise
     except EmgPoseError as error:
         raise type(error)(f"{error}; {_what_is_safe(folder)}") from error.__cause__
     except OSError as error:
@@ -210,10 +231,16 @@ def _our_errors(folder: RunFolder) -> Iterator[None]:
         raise DataError(f"{what}; {_what_is_safe(folder)}") from error
     except RuntimeError as error:
         text = str(error)
-        if isinstance(error, torch.OutOfMemoryError):
+        if isinstance(error, torch.OutOfMemoryError) or is_out_of_memory(error):
             raise DataError(
-                f"the GPU has too little memory for this step; give a smaller optim.micro_batch_size, which changes no "
+                f"there is too little memory for this step; give a smaller optim.micro_batch_size, which changes no "
                 f"number; {_what_is_safe(folder)}"
+            ) from error
+        if "DataLoader worker" in text:
+            # torch raises it wherever the first process happens to be.
+            raise DataError(
+                "a process that reads windows was ended, by a SIGTERM to all processes (SIGUSR1 leaves them be) "
+                f"or for lack of memory; {_what_is_safe(folder)}"
             ) from error
         if isinstance(error, torch.distributed.DistBackendError) or "onnection closed" in text or "gloo" in text:
             raise DataError(

@@ -51,6 +51,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: io.TextIOWrapper | None = None
+        self._is_held = False
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -74,6 +75,7 @@ class RunFolder:
             self._lock = (self.path / LOCK_FILE).open("a+", encoding="utf-8")
             # A record lock: worker processes do not inherit it, so it cannot outlive the run.
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._is_held = True
             self._lock.truncate(0)
             self._lock.write(f"{os.getpid()}\n")
             self._lock.flush()
@@ -88,10 +90,13 @@ class RunFolder:
             raise DataError(f"{self.path}: cannot write there: {error.strerror}; choose another `out`") from None
 
     def unlock(self) -> None:
-        """Let other runs in."""
+        """Let other runs in; the lock does not stay behind in a folder that holds nothing else."""
         if self._lock is not None:
+            lock = self.path / LOCK_FILE
+            if self._is_held and list(self.path.iterdir()) == [lock]:
+                lock.unlink()
             self._lock.close()
-            self._lock = None
+            self._lock, self._is_held = None, False
 
     # --- the record
 
@@ -109,7 +114,7 @@ class RunFolder:
             record = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read: {error}; choose another `out`") from None
-        if not isinstance(record, dict) or "config" not in record:
+        if not isinstance(record, dict) or not {"config", "best", "epochs", "steps"} <= record.keys():
             raise DataError(f"{path}: this is not the record of a training run; choose another `out`")
         return record
 
@@ -121,12 +126,20 @@ class RunFolder:
     # --- the learning curve
 
     def read_metrics(self, n_epochs: int) -> list[dict[str, Any]]:
-        """Give the rows of metrics.csv of the first epochs; later ones will be made again."""
+        """Give the rows of metrics.csv of the first epochs; later ones will be made again.
+
+        Raises
+        ------
+        DataError : it was changed so that it is no learning curve.
+        """
         path = self.path / METRICS_FILE
         if not path.exists():
             return []
-        with path.open(newline="", encoding="utf-8") as file:
-            return [row for row in csv.DictReader(file) if int(row["epoch"]) <= n_epochs]
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                return [row for row in csv.DictReader(file) if int(row["epoch"]) <= n_epochs]
+        except (KeyError, TypeError, ValueError):
+            raise DataError(f"{path}: expected a row per epoch, as training writes it; move the file away") from None
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Write metrics.csv."""
@@ -160,13 +173,21 @@ class RunFolder:
             shutil.rmtree(unfinished, ignore_errors=True)
 
     def mend(self) -> None:
-        """Put back a model that a kill caught between the two renames of `save_model`."""
+        """Put back a model that a kill caught between two renames, and clear away what was not written to its end."""
         for name in (BEST, LAST):
             target, before = self.path / name, self.path / f".{name}.old"
             if before.exists() and not target.exists():
                 before.rename(target)
             shutil.rmtree(before, ignore_errors=True)
             shutil.rmtree(self.path / f".{name}.new", ignore_errors=True)
+        for name in (RECORD_FILE, METRICS_FILE, CHECKPOINT_FILE):
+            # The temporary folders of `atomic_file`.
+            for unfinished in self.path.glob(f".{name}.*"):
+                shutil.rmtree(unfinished, ignore_errors=True)
+
+
+class UnusableCheckpointError(CheckpointError):
+    """What a run was to go on from cannot be read."""
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -193,13 +214,13 @@ class WholeCheckpoints(TorchCheckpointIO):
 
         Raises
         ------
-        CheckpointError : it cannot be read.
+        UnusableCheckpointError : it cannot be read.
         """
         try:
             checkpoint: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True)
         except Exception as error:  # a damaged file can raise anything
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise CheckpointError(
+            raise UnusableCheckpointError(
                 f"{path}: cannot go on from this checkpoint: {reason}; begin again in another `out`, or go on from "
                 f"the models beside it with init.checkpoint"
             ) from None

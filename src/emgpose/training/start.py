@@ -22,7 +22,12 @@ def starting_model(config: TrainConfig) -> EmgModel:
     """
     if config.init.checkpoint is None:
         torch.manual_seed(config.seed)
-        model = build_model(config.model.name, **config.model.sizes())
+        try:
+            model = build_model(config.model.name, **config.model.sizes())
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ConfigError(f"{config.model.name}: the weights do not fit into memory; give smaller sizes") from error
     else:
         sizes = config.model.sizes()
         if sizes:
@@ -34,6 +39,11 @@ def starting_model(config: TrainConfig) -> EmgModel:
     freeze(model, config.init.train_only)
     train_mode(model)
     return model
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether torch found no memory on the CPU, for which it has no exception of its own."""
+    return "DefaultCPUAllocator" in str(error)
 
 
 def freeze(model: EmgModel, train_only: list[str]) -> None:

@@ -1,0 +1,180 @@
+"""Does error behave as on the published data? Trends over held-out groups, training users, band rotation and methods.
+
+    python benchmarks/simulated_trends.py --out trends            # resumable; finished runs are not repeated
+
+Simulates a data set and trains small models with three seeds (one thread each, as many at once as there are cores):
+a multi-task model on 3, 6, 12 and 24 training users and on all of them, scored with the band turned by 0 to 3
+electrodes; and single methods on all. Prints tables and what each trend came to, with 95 % intervals (Student's t) over
+seeds; writes trends.png. Exits with 1 where a trend is missing.
+
+Simulated: how people differ is our own choice (docs/decisions/008), so this shows that the benchmark means something,
+and nothing about physiology.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from simulated_runs import (
+    CONDITIONS,
+    SMALL_HEAD,
+    SMALL_LSTM,
+    SMALL_MLP,
+    interval,
+    read_scores,
+    trained_and_scored,
+)
+
+USERS, STAGES, MINUTES, DATA_SEED = 80, 5, 0.2, 4
+USER_COUNTS: tuple[int | None, ...] = (3, 6, 12, 24, None)
+TURNS = (0, 1, 2, 3)
+TASKS = ("tracking", "regression")
+MULTITASK = ("emgpose50", TASKS, (*SMALL_LSTM, *SMALL_HEAD, "optim.warmup_epochs=2", "data.window_samples=5470"))
+METHODS = {
+    "vemg2pose": ("vemg2pose", SMALL_LSTM),
+    "emg2pose (position)": ("emg2pose", SMALL_MLP),
+}
+# 24 users must be at least this much below 3.
+LEAST_GAIN = 0.10
+
+Scores = list[dict[str, Any]]
+
+
+def plan(seeds: int, steps: int) -> dict[tuple[str, int], dict[str, Any]]:
+    """List the runs: (name, seed) -> arguments of `trained_and_scored` but for the folders."""
+    runs: dict[tuple[str, int], dict[str, Any]] = {}
+    for seed in range(seeds):
+        common = (f"seed={seed}", f"loop.max_steps={steps}")
+        for count in USER_COUNTS:
+            experiment, tasks, overrides = MULTITASK
+            users = () if count is None else (f"data.num_users={count}",)
+            turns = TURNS if count is None else (0,)
+            runs[f"users_{count or 'all'}", seed] = {
+                "experiment": experiment, "tasks": tasks, "overrides": (*overrides, *users, *common), "turns": turns,
+            }  # fmt: skip
+        for title, (name, overrides) in METHODS.items():
+            for task in TASKS:
+                runs[f"{title} {task}", seed] = {
+                    "experiment": f"{task}_{name}", "tasks": (task,), "overrides": (*overrides, *common),
+                }  # fmt: skip
+    return runs
+
+
+def errors(scores: Scores, task: str, condition: str, turn: int = 0, figure: str = "mae") -> list[float]:
+    return [seed[task][str(turn)][condition][figure] for seed in scores]
+
+
+def print_row(title: str, scores: Scores, task: str, turn: int = 0, figure: str = "mae") -> None:
+    cells = [interval(errors(scores, task, condition, turn, figure)) for condition in CONDITIONS]
+    print(f"| {title} | {' | '.join(cells)} |")
+
+
+def print_tables(found: dict[str, Scores], task: str) -> None:
+    print(f"\n{task}\n\n| | {' | '.join(CONDITIONS)} |\n|---|{'---|' * len(CONDITIONS)}")
+    everyone = found["users_all"]
+    print_row("static hand", everyone, task, figure="static_mae")
+    for count in USER_COUNTS:
+        print_row(f"emgpose50, {count or 'all'} training users", found[f"users_{count or 'all'}"], task)
+    for turn in TURNS[1:]:
+        print_row(f"emgpose50, all; band turned by {turn}", everyone, task, turn)
+    for title in METHODS:
+        print_row(f"{title}, all", found[f"{title} {task}"], task)
+
+
+def judge(found: dict[str, Scores], task: str) -> list[tuple[str, bool]]:
+    """Check each trend on the mean over seeds."""
+    everyone = found["users_all"]
+    seen, user, stage, both = (statistics.mean(errors(everyone, task, condition)) for condition in CONDITIONS)
+    few, many = (statistics.mean(errors(found[f"users_{count}"], task, "user")) for count in (3, 24))
+    turned = [statistics.mean(errors(everyone, task, "user", turn)) for turn in TURNS]
+    return [
+        (f"seen {seen:.2f} < user {user:.2f} < user and stage {both:.2f}", seen < user < both),
+        (f"seen {seen:.2f} < stage {stage:.2f}", seen < stage),
+        (f"24 training users {1 - many / few:.0%} below 3 ({many:.2f}, {few:.2f})", many <= (1 - LEAST_GAIN) * few),
+        (f"turned by 0 to 3: {', '.join(f'{value:.2f}' for value in turned)}", turned == sorted(turned)),
+    ]
+
+
+def draw(found: dict[str, Scores], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), sharey=True)
+    counts = [count for count in USER_COUNTS if count]
+    markers = dict(zip(TASKS, ("o-", "s--"), strict=True))
+    for task, marker in markers.items():
+        everyone = found["users_all"]
+        rows = (
+            (CONDITIONS, [errors(everyone, task, condition) for condition in CONDITIONS]),
+            ([str(count) for count in counts], [errors(found[f"users_{count}"], task, "user") for count in counts]),
+            ([str(turn) for turn in TURNS], [errors(everyone, task, "user", turn) for turn in TURNS]),
+        )
+        for axis, (names, values) in zip(axes, rows, strict=True):
+            middle = [statistics.mean(value) for value in values]
+            spread = [statistics.stdev(value) if len(value) > 1 else 0.0 for value in values]
+            axis.errorbar(names, middle, spread, fmt=marker, capsize=3, label=task)
+    for axis, label in zip(
+        axes, ("condition", "training users (held-out users)", "band turned by [electrodes]"), strict=True
+    ):
+        axis.set_xlabel(label)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("mean joint-angle error [deg]")
+    axes[0].legend()
+    figure.suptitle("Simulated data; mean and SD over seeds")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("trends"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--jobs", type=int, default=joblib.cpu_count(only_physical_cores=False))
+    options = parser.parse_args()
+    started = time.monotonic()
+    from emgpose.simulation.data_set import simulate_data_set
+
+    data = options.out / "data"
+    simulate_data_set(
+        data, users=USERS, stages=STAGES, minutes=MINUTES, placements=1, seed=DATA_SEED, workers=options.jobs
+    )
+    print(f"data: {time.monotonic() - started:.0f} s", flush=True)
+    runs = plan(options.seeds, options.steps)
+
+    def folder(key: tuple[str, int]) -> Path:
+        return options.out / f"{key[0].replace(' ', '_')}_seed{key[1]}"
+
+    joblib.Parallel(n_jobs=options.jobs, batch_size=1, verbose=5)(
+        joblib.delayed(trained_and_scored)(folder=folder(key), data=data, **arguments)
+        for key, arguments in runs.items()
+    )
+    found: dict[str, Scores] = {}
+    for key in runs:
+        found.setdefault(key[0], []).append(read_scores(folder(key)))
+    hours = USERS * STAGES * 2 * 2 * MINUTES / 60
+    print(
+        f"\nSimulated: {USERS} users, {STAGES} stages, {hours:.1f} h. Small models, {options.steps} steps of 32 "
+        f"windows, {options.seeds} seeds.\nMean absolute joint-angle error [deg], mean and 95 % interval over seeds."
+    )
+    for task in TASKS:
+        print_tables(found, task)
+    draw(found, options.out / "trends.png")
+    missed = 0
+    for task in TASKS:
+        for sentence, holds in judge(found, task):
+            print(f"{'holds ' if holds else 'MISSED'} {task}: {sentence}")
+            missed += not holds
+    print(f"wrote {options.out / 'trends.png'}; all: {time.monotonic() - started:.0f} s")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
