@@ -51,7 +51,8 @@ def smoothness(table: pd.DataFrame) -> Section:
         rows.append((f"{row['run']} {row['derivative']} [{row['unit']}]", *values))
     text = (
         "Mean size of the derivatives of all joint angles over all windows. A ratio above 1 shakes more than the hand "
-        "did, below 1 it smooths."
+        "did, below 1 it smooths. Mode stream holds each pose until the next, 20 ms later: such steps show as large "
+        "acceleration and jerk."
     )
     header = ("run and derivative", "predicted", "recorded", "ratio")
     return Section("smoothness", "Smoothness", [text], tables=[Table(header, rows, of_runs=True)])
