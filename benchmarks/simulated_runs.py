@@ -7,13 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from scipy import stats
 
 from emgpose.atomic import write_text_atomically
 
 CONDITIONS = ("seen", "user", "stage", "user_stage")
-# Of these the users, but not the recordings, are trained on.
-KNOWN_USERS = ("seen", "stage")
+# Of these the stages are trained on.
+KNOWN_STAGES = ("seen", "user")
 SMALL = ("model.channels=32", "model.tds_channels=8", "model.tds_pairs=1", "model.n_features=32")
 SMALL_LSTM = ("model.hidden_size=96",)
 SMALL_HEAD = ("model.head_sizes=[96]",)
@@ -39,12 +40,13 @@ def trained_and_scored(
     tasks: tuple[str, ...],
     overrides: tuple[str, ...],
     turns: tuple[int, ...] = (0,),
+    stages: tuple[str, ...] = (),
 ) -> None:
     """Train one experiment and write scores.json; nothing is done where that exists, and half a run is gone on with.
 
     scores.json: {task: {turn: {condition: {mae, static_mae, velocity}}}} in degrees (a second), and "seconds" trained.
-    A turn is by how many electrodes the band is rotated in the test. Where a run trains on some users only, `seen` and
-    `stage` are scored on these.
+    A turn is by how many electrodes the band is rotated in the test; only the condition `user` is scored so. Conditions
+    are named by what the run saw (`by_training`); with `stages` it trains on these training stages only.
     """
     import torch
 
@@ -59,7 +61,9 @@ def trained_and_scored(
     torch.set_num_threads(1)
     resume = str((folder / "run.json").exists()).lower()
     started = time.monotonic()
-    options = (*SMALL, *TRAINING, *overrides, f"data.root={data}", f"out={folder}", f"resume={resume}")
+    where = " or ".join(f"stage == '{stage}'" for stage in stages)
+    chosen = (f'data.where="{where}"',) if stages else ()
+    options = (*SMALL, *TRAINING, *overrides, *chosen, f"data.root={data}", f"out={folder}", f"resume={resume}")
     result = train(compose_config(experiment, *options), folder)
     scores: dict[str, Any] = {"seconds": time.monotonic() - started}
     trained_on = json.loads((folder / "run.json").read_text())["data"]["subset"]["users"]
@@ -68,11 +72,30 @@ def trained_and_scored(
         for turn in turns:
             model = load_model(result.last)
             turn_band(model, turn)
-            windows = evaluate(model, data, modes=["published"], task=task, where=TESTED).windows
-            is_known = windows["user"].isin(trained_on)
-            windows = windows[is_known | ~windows["condition"].isin(KNOWN_USERS)]
-            scores[task][str(turn)] = {condition: means(windows, condition) for condition in CONDITIONS}
+            tested = f"{TESTED} and generalization in {list(KNOWN_STAGES)}" if stages else TESTED
+            if stages and turn:
+                tested += f" and stage in {list(stages)}"
+            windows = evaluate(model, data, modes=["published"], task=task, where=tested).windows
+            windows = by_training(windows, trained_on, stages)
+            names = ("user",) if turn else CONDITIONS
+            scores[task][str(turn)] = {condition: means(windows, condition) for condition in names}
     write_text_atomically(scores_file, json.dumps(scores, indent=1))
+
+
+def by_training(windows: Any, users: list[str], stages: tuple[str, ...]) -> Any:
+    """Name each window's condition by what this training saw: users of the training split that it left out are unknown.
+
+    With `stages`, which are some of the training stages, the other training stages are unknown, and the stages that the
+    data set holds out are left out.
+    """
+    if stages:
+        windows = windows[windows["condition"].isin(KNOWN_STAGES)]
+        knows_stage = windows["stage"].isin(stages)
+    else:
+        knows_stage = windows["condition"].isin(KNOWN_STAGES)
+    knows_user = windows["user"].isin(users)
+    names = np.select([knows_user & knows_stage, knows_stage, knows_user], CONDITIONS[:3], CONDITIONS[3])
+    return windows.assign(condition=names)
 
 
 def turn_band(model: Any, electrodes: int) -> None:

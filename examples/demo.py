@@ -35,8 +35,8 @@ N_RECORDINGS = USERS * STAGES * REPEATS * 2  # both hands
 N_BYTES = N_RECORDINGS * 3_200_000
 
 EPOCHS = 16
-# Small enough to learn in minutes on one core; windows with 2 s to score, after the model's context of 0.7 s. The output
-# is the pose itself, which learns sooner here than changes of it do (docs/results.md).
+# Small enough to learn in minutes on one core; windows with 2 s to score, after the model's context of 0.7 s. The
+# output is the pose itself, which learns sooner here than changes of it do (docs/results.md).
 TRAINING = [
     *("experiment=emgpose50", "model.channels=64", "model.hidden_size=128", "model.head_sizes=[128]"),
     *("model.update=position", "model.scale=1"),

@@ -245,6 +245,33 @@ def test_a_copy_goes_on_from_the_same_state(duplicate) -> None:
     np.testing.assert_array_equal(twin.flush(), original.flush())
 
 
+def test_the_state_goes_on_in_another_preprocessor_bit_for_bit() -> None:
+    signal = noise(4_000)
+    first, second = (Preprocessor(EVERY_STEP, 2048.0, 2, [1.0, 2.0]) for _ in range(2))
+    second.restore(first.state())
+    for part in (signal[:1], signal[1:1_503], signal[1_503:]):
+        expected = first.process(part)
+        np.testing.assert_array_equal(second.process(part), expected)
+        third = Preprocessor(EVERY_STEP, 2048.0, 2, [1.0, 2.0])
+        third.restore(first.state())
+        second = third
+    np.testing.assert_array_equal(second.flush(), first.flush())
+    third.restore(first.state())
+    with pytest.raises(DataError, match="has ended"):
+        third.process(signal)
+
+
+def test_the_state_of_another_preprocessor_is_refused() -> None:
+    whole = Preprocessor(EVERY_STEP, 2048.0, 2, [1.0, 2.0])
+    whole.process(noise(100))
+    state = whole.state()
+    wrong = [{}, {"counters": np.zeros(5)}, state | {"9.sections": np.zeros(3)}, state | {"0.sections": np.zeros(3)}]
+    wrong += [state | {"x": np.zeros(3)}, state | {"1.tail": np.zeros((5, 7))}]
+    for entry in wrong:
+        with pytest.raises(DataError, match="not the state of a Preprocessor"):
+            whole.restore(entry)
+
+
 def test_the_input_is_left_as_it_was() -> None:
     signal = noise(500)
     before = signal.copy()

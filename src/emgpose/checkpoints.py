@@ -75,12 +75,18 @@ def save_model(model: EmgModel, folder: str | Path) -> Path:
     return folder
 
 
-def load_model(path: str | Path, experiment: str | None = None) -> EmgModel:
+def shipped_model_path() -> Path:
+    """Give the folder of the model that comes with emgpose: small, multitask, trained on simulated EMG only."""
+    return Path(__file__).with_name("assets") / "emgpose50_simulated"
+
+
+def load_model(path: str | Path | None = None, experiment: str | None = None) -> EmgModel:
     """Load a model from our folder or from a published `.ckpt`, in eval mode, on the CPU.
 
     Parameters
     ----------
-    path : path
+    path : path or None
+        None for the model that comes with emgpose, whose weights saw simulated EMG only.
     experiment : str or None
         Which published experiment a `.ckpt` is, where it does not say; else the name that the model must have.
 
@@ -90,7 +96,7 @@ def load_model(path: str | Path, experiment: str | None = None) -> EmgModel:
         an experiment that is not clear.
     ConfigError : the folder's config.json holds an unknown key (the nearest known one is named) or an impossible value.
     """
-    path = Path(path)
+    path = shipped_model_path() if path is None else Path(path)
     if path.is_dir():
         return _load_folder(path, experiment)
     if not path.is_file():

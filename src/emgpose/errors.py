@@ -53,3 +53,11 @@ class StreamError(EmgPoseError):
 
 class RateMismatch(StreamError):  # noqa: N818 - the field's word, as in the style guide
     """A stream's sample rate is not the one expected."""
+
+
+class SourceLost(StreamError):  # noqa: N818 - the field's word, as in the style guide
+    """A live source has gone; it may come back."""
+
+
+class SourceEnded(StreamError):  # noqa: N818 - not a fault: the end of a recording
+    """A live source has no more samples and never will."""

@@ -1,6 +1,7 @@
 """Polyphase resampling with carried state: chunked equals whole, delay compensated, no aliases."""
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final
 
@@ -111,6 +112,19 @@ class Resampler:
             return self._nothing
         held = np.repeat(self._tail[-1:], self.look_ahead_samples, axis=0)
         return self._outputs(np.concatenate([self._tail, held]), self._n_in)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Give what it remembers."""
+        counters = np.array([self._tail_start, self._n_in, self._n_out], dtype=np.int64)
+        return {"counters": counters} | ({} if self._tail is None else {"tail": self._tail.copy()})
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take up what `state` gave, in a resampler made alike."""
+        self._tail_start, self._n_in, self._n_out = (int(value) for value in np.asarray(state["counters"]))
+        tail = np.array(state["tail"], dtype=np.float64) if "tail" in state else None
+        if tail is not None and tail.shape[1:] != self._nothing.shape[1:]:
+            raise ValueError(f"a tail of shape {tail.shape}, expected (time, channel={self._nothing.shape[1]})")
+        self._tail = tail
 
     def _outputs(self, buffer: Signal, n_ready: int) -> Signal:
         """Compute the outputs at times before input sample `n_ready`, and keep what the next ones need."""

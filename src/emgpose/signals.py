@@ -8,7 +8,7 @@ The resampler holds the first and the last sample beyond the ends.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 import numpy as np
@@ -43,6 +43,7 @@ __all__ = [
     "Scale",
     "Step",
     "estimate_noise_floor",
+    "filter_sections",
     "measure_noise_floor",
     "missing_steps",
     "resample",
@@ -63,6 +64,10 @@ class _Stage(Protocol):
     def process(self, chunk: Signal) -> Signal: ...
 
     def flush(self) -> Signal: ...
+
+    def state(self) -> dict[str, NDArray[np.generic]]: ...
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None: ...
 
 
 class _SosFilter:
@@ -88,6 +93,16 @@ class _SosFilter:
     def flush(self) -> Signal:
         return self._nothing
 
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        return {} if self._state is None else {"sections": self._state.copy()}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        sections = np.array(state["sections"], dtype=np.float64) if "sections" in state else None
+        expected = (len(self._sections), 2, self._nothing.shape[1])
+        if sections is not None and sections.shape != expected:
+            raise ValueError(f"sections of shape {sections.shape}, expected {expected}")
+        self._state = sections
+
 
 class _Scaler:
     """Division by one number per channel."""
@@ -103,9 +118,20 @@ class _Scaler:
     def flush(self) -> Signal:
         return np.empty((0, len(self._noise_floor)))
 
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        return {}
 
-def _sections(step: Bandpass | Highpass | Notch, rate_hz: float) -> Signal:
-    """Design the filter of a step as second-order sections."""
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        del state  # it has none
+
+
+def filter_sections(step: Bandpass | Highpass | Notch, rate_hz: float) -> NDArray[np.float64]:
+    """Design the filter of a step as second-order sections, shape (section, 6), as `scipy.signal.sosfilt` takes them.
+
+    Raises
+    ------
+    ConfigError : an edge that cannot be computed at this rate.
+    """
     from scipy.signal import butter, iirnotch, tf2sos
 
     edges_hz = [getattr(step, key) for key in ("low_hz", "high_hz", "cutoff_hz", "frequency_hz") if hasattr(step, key)]
@@ -205,7 +231,7 @@ class Preprocessor:
             elif isinstance(step, Scale):
                 stage = _Scaler(_checked_floor(noise_floor, n_channels))
             else:
-                stage = _SosFilter(_sections(step, self.output_rate_hz), n_channels)
+                stage = _SosFilter(filter_sections(step, self.output_rate_hz), n_channels)
             self._stages.append(stage)
         self.delay_samples = math.ceil(delay_s * self.sample_rate_hz - 1e-9)
 
@@ -243,6 +269,36 @@ class Preprocessor:
                 samples = np.concatenate([stage.process(samples), stage.flush()])
         self._flushed = True
         return self._as_float32(samples)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Give what the filters remember as named arrays, for a file or another process."""
+        arrays: dict[str, NDArray[np.generic]] = {"counters": np.array([self._n_in, self._flushed], dtype=np.int64)}
+        for number, stage in enumerate(self._stages):
+            arrays |= {f"{number}.{name}": array for name, array in stage.state().items()}
+        return arrays
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take up what `state` gave, in a Preprocessor made alike.
+
+        Raises
+        ------
+        DataError : it is not the state of such a Preprocessor.
+        """
+        stages: list[dict[str, NDArray[np.generic]]] = [{} for _ in self._stages]
+        try:
+            n_in, flushed = (int(value) for value in np.asarray(state["counters"]))
+            for name, array in state.items():
+                if name != "counters":
+                    number, _, key = name.partition(".")
+                    stages[int(number)][key] = array
+            for stage, arrays in zip(self._stages, stages, strict=True):
+                stage.restore(arrays)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise DataError(
+                f"this is not the state of a Preprocessor with these steps ({type(error).__name__}: {error}); "
+                "restore what state() gave, into one made with the same arguments"
+            ) from None
+        self._n_in, self._flushed = n_in, bool(flushed)
 
     def _as_float32(self, samples: Signal) -> NDArray[np.float32]:
         with np.errstate(over="ignore"):

@@ -75,6 +75,7 @@ def test_a_raw_recording_is_prepared_and_the_output_says_how(run, model, tmp_pat
         (("--initial-pose", "nowhere.json"), 1, "no such file"),
         (("--channels", "emg0,emg1"), 1, "16 EMG channels"),
         (("--channels", "emg0,,"), 2, "separated by commas"),
+        (("--channels", "9" * 5000), 2, "channel"),
         (("--noise-floor", "quiet"), 2, "numbers separated by commas"),
         (("--html-span", "-1", "--html", "x.html"), 2, "positive number of seconds"),
         (("--html-span", "0.5", "--html", "x.html"), 2, "the first pose is at 0.575 s"),

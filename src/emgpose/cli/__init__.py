@@ -7,7 +7,9 @@ from typer.core import TyperGroup
 
 from emgpose.cli.check import check
 from emgpose.cli.evaluate import evaluate
+from emgpose.cli.export import export
 from emgpose.cli.info import info
+from emgpose.cli.live import live
 from emgpose.cli.models import models
 from emgpose.cli.predict import predict
 from emgpose.cli.report import report
@@ -23,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     cls=TyperGroup,
 )
-for command in (info, check, predict, evaluate, report, models, simulate):
+for command in (info, check, predict, evaluate, report, models, simulate, export, live):
     app.command()(command)
 app.command(context_settings=TRAIN_SETTINGS, add_help_option=False)(train)
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def evaluate(
     data: Annotated[Path, typer.Option("--data", help="Folder with metadata.csv and the HDF5 files.")],
-    checkpoint: Checkpoint,
     out: Annotated[Path, typer.Option("--out", help="Folder for CSV tables, summary.md and run.json.")],
+    checkpoint: Checkpoint = None,
     experiment: Experiment = None,
     split: Annotated[str, typer.Option(help="train, val, test, or all.")] = "test",
     mode: Annotated[
@@ -41,14 +41,15 @@ def evaluate(
 
     Exit 1 if a recording had to be left out; the rest is scored all the same.
     """
-    from emgpose.checkpoints import checkpoint_fingerprint, load_model
+    from emgpose.checkpoints import checkpoint_fingerprint, load_model, shipped_model_path
     from emgpose.cli.terminal import progress_bar
     from emgpose.evaluation import evaluate as run_protocol
-    from emgpose.evaluation import ready_folder, write_evaluation
+    from emgpose.evaluation import ready_folder, run_document, write_evaluation
     from emgpose.kinematics import HandModel
 
     columns = tuple(column.strip() for column in by.split(",")) if by else ()
     require_device(device)
+    checkpoint = checkpoint or shipped_model_path()
     model = load_model(checkpoint, experiment=experiment)
     hand_model = HandModel.load(hand) if hand else HandModel.generic()
     ready_folder(out)
@@ -79,7 +80,8 @@ def evaluate(
     }
     identity = {"path": str(checkpoint), "sha256": checkpoint_fingerprint(checkpoint)}
     written = write_evaluation(evaluation, out, command=sys.argv, config=config, checkpoint=identity)
-    _show(evaluation, written, json)
+    document = run_document(evaluation, command=sys.argv, config=config, checkpoint=identity)
+    _show(evaluation, written, document if json else None)
     if evaluation.left_out:
         raise typer.Exit(1)
 
@@ -102,16 +104,19 @@ def require_device(device: str) -> None:
         raise ConfigError(f"--device {device}: not usable here ({reason}); use --device cpu") from None
 
 
-def _show(evaluation: "Evaluation", written: list[Path], json: bool) -> None:
+def _show(evaluation: "Evaluation", written: list[Path], document: dict[str, Any] | None) -> None:
+    """Print the scores, or the document where one is asked for."""
     from emgpose.cli.terminal import err, print_json
-    from emgpose.evaluation import run_document, summarise
+    from emgpose.evaluation import summarise
 
+    if doubt := evaluation.model.card.doubt(evaluation.simulated is True):
+        err.print("warning:", style="bold yellow", end=" ")
+        err.print(doubt)
     for item in evaluation.left_out:
         err.print("left out:", style="bold yellow", end=" ")
         # Most reasons name the file already.
         err.print(item.reason if item.path.name in item.reason else f"{item.path}: {item.reason}")
-    if json:
-        document: dict[str, Any] = run_document(evaluation, command=sys.argv)
+    if document is not None:
         document["summary"] = summarise(evaluation).to_dict("records")
         document["written"] = written
         print_json(document)

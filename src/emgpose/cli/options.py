@@ -8,6 +8,8 @@ import typer
 
 from emgpose.errors import ConfigError
 
+LONGEST_NUMBER = 6
+
 
 class Mode(StrEnum):
     """How a model is run."""
@@ -24,7 +26,14 @@ class Task(StrEnum):
 
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; everything else on stderr.")]
-Checkpoint = Annotated[Path, typer.Option("--checkpoint", help="A model folder (emgpose format) or a published .ckpt.")]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        help="A model folder (emgpose format) or a published .ckpt; without it the model that comes with emgpose, "
+        "trained on simulated EMG only.",
+    ),
+]
 Experiment = Annotated[
     str | None, typer.Option("--experiment", help="Which experiment a published .ckpt is, where the file cannot tell.")
 ]
@@ -46,7 +55,8 @@ def channel_list(text: str | None) -> list[str | int] | None:
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
         raise ConfigError(f"--channels {text}: expected names or numbers separated by commas")
-    return [int(part) if part.isdecimal() else part for part in parts]
+    # Longer digits are no channel's number; as a name they are refused with the names that there are.
+    return [int(part) if part.isdecimal() and len(part) <= LONGEST_NUMBER else part for part in parts]
 
 
 def number_list(option: str, text: str | None) -> list[float] | None:

@@ -29,8 +29,8 @@ PAGE_SUFFIXES = (".html", ".htm")
 
 def predict(
     recording: Annotated[Path, typer.Argument(help="emgpose reads emg2pose HDF5, WFDB, CSV, NPZ and what MNE reads.")],
-    checkpoint: Checkpoint,
     out: Annotated[Path, typer.Option("--out", help="Where to write: .csv, .npz, .h5 or .hdf5 [rad, mm].")],
+    checkpoint: Checkpoint = None,
     experiment: Experiment = None,
     mode: Annotated[
         Mode, typer.Option(help="stream: causal, fixed grid. published: one rollout over the whole recording.")
@@ -67,7 +67,7 @@ def predict(
 ) -> None:
     """Predict joint angles through a whole recording; memory does not grow with its length."""
     from emgpose.atomic import require_writable
-    from emgpose.checkpoints import load_model
+    from emgpose.checkpoints import load_model, shipped_model_path
     from emgpose.cli.terminal import progress_bar
     from emgpose.kinematics import HandModel
     from emgpose.prediction import (
@@ -80,6 +80,7 @@ def predict(
     )
     from emgpose.recording import open_session, prepare_session
 
+    checkpoint = checkpoint or shipped_model_path()
     _protect_inputs({"--out": out, "--html": html}, (recording, checkpoint, hand, initial_pose))
     model = load_model(checkpoint, experiment=experiment)
     hand_model = HandModel.load(hand) if hand else HandModel.generic()

@@ -55,6 +55,22 @@ class ModelCard:
         if pose is not None and (len(pose) != N_JOINTS or not all(math.isfinite(angle) for angle in pose)):
             raise ConfigError(f"card.median_pose: expected {N_JOINTS} finite angles [rad], got {len(pose)}")
 
+    def doubt(self, is_simulated: bool) -> str | None:
+        """Say why the weights are not to be trusted on this EMG; None where the card gives no reason.
+
+        Parameters
+        ----------
+        is_simulated : bool
+            Whether all of the EMG is.
+        """
+        if self.trained_on == "none":
+            return "the weights are untrained: the hand moves, but its pose means nothing"
+        if self.trained_on == "simulated" and not is_simulated:
+            return "the weights saw simulated EMG only; on recorded EMG, as here, the pose is not to be trusted"
+        if self.trained_on == "unknown":
+            return "the checkpoint does not say what it was trained on"
+        return None
+
     def to_config(self) -> dict[str, Any]:
         """Give plain JSON values."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

@@ -12,6 +12,8 @@ from emgpose.timing import FrameGrid
 
 # Frames of a batch from which copying a weight into another layout costs less than it saves.
 _FRAMES_WORTH_A_LAYOUT: Final = 64
+# Frames of a batch up to which one product with the windows is the fastest (benchmarks/NOTES.md): a live hop has few.
+_FRAMES_OF_A_PRODUCT: Final = 8
 
 
 def check_conv_sizes(kernels: Sequence[int], strides: Sequence[int]) -> None:
@@ -69,9 +71,15 @@ class ConvBlock(nn.Module):
     def _convolve(self, x: Tensor, n_frames: int) -> Tensor:
         """Apply the convolution; many frames with time outside and channels inside in memory, as the layer norm reads.
 
-        The same numbers either way, rounding aside. One conversion, at the first block, serves all that follow.
+        The same numbers in each way, rounding aside. One conversion, at the first block, serves all that follow.
         """
-        if len(x) * n_frames < _FRAMES_WORTH_A_LAYOUT:
+        n_rows = len(x) * n_frames
+        # What is exported should say what it is.
+        if n_rows <= _FRAMES_OF_A_PRODUCT and not torch.compiler.is_compiling():
+            windows = x.unfold(-1, self.kernel, self.stride).transpose(1, 2).reshape(n_rows, -1)
+            rows = functional.linear(windows, self.conv.weight.flatten(1), self.conv.bias)
+            return rows.view(len(x), n_frames, self.n_out).transpose(1, 2)
+        if n_rows < _FRAMES_WORTH_A_LAYOUT:
             y: Tensor = self.conv(x)
             return y
         image, weight = (y.unsqueeze(2).contiguous(memory_format=torch.channels_last) for y in (x, self.conv.weight))

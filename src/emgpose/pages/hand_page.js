@@ -335,7 +335,6 @@
   buildChoices();
   setLaneHeights();
   listen();
-  if (window.innerWidth < 760) element("facts").open = false;
   setTheme(darkness.matches ? "dark" : "light");
   if (emg) setGain(1);
   render();

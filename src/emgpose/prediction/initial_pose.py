@@ -94,9 +94,24 @@ def choose_initial_pose(choice: str | None, session: Session, model: EmgModel) -
         if missing := _why_not_recorded(session, sample):
             return InitialPose(own.joint_angles, f"{own.source}: {missing}")
         return InitialPose(session.joint_angles(sample, sample + 1)[0], f"recorded at sample {sample}")
+    return given_pose(str(choice))
+
+
+def given_pose(choice: str) -> InitialPose:
+    """Give the pose of a choice that needs no recording.
+
+    Parameters
+    ----------
+    choice : str
+        `rest`, or a JSON, CSV or NPZ file with 20 angles [rad].
+
+    Raises
+    ------
+    DataError : the file does not hold 20 finite angles in radians.
+    """
     if choice == "rest":
         return InitialPose(REST_POSE_RAD.copy(), _REST)
-    return InitialPose(_read_pose(Path(str(choice))), f"from {choice}")
+    return InitialPose(_read_pose(Path(choice)), f"from {choice}")
 
 
 def _own_pose(model: EmgModel) -> InitialPose:

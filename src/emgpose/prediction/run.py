@@ -259,13 +259,5 @@ def doubts(model: EmgModel, session: Session) -> list[str]:
     session : Session
         As opened, before preparation.
     """
-    found = []
-    trained_on = model.card.trained_on
-    if trained_on == "none":
-        found.append("the weights are untrained: the hand moves, but its pose means nothing")
-    elif trained_on == "simulated" and not session.facts.is_simulated:
-        found.append("the weights saw simulated EMG only; on recorded EMG, as here, the pose is not to be trusted")
-    elif trained_on == "unknown":
-        found.append("the checkpoint does not say what it was trained on")
-    found += session.facts.notes
-    return found
+    doubt = model.card.doubt(session.facts.is_simulated)
+    return [*([doubt] if doubt else []), *session.facts.notes]

@@ -143,7 +143,8 @@ def _read_facts(path: Path, file: h5py.File) -> SessionFacts:
         sample_rate_hz=rate_hz,
         n_samples=len(dataset),
         channel_names=tuple(f"emg{channel}" for channel in range(n_channels)),
-        has_joint_angles=True,
+        # Ours: a recording made without a camera says so, since the format has the field in any case.
+        has_joint_angles=attributes.get("has_joint_angles", True) is not False,
         session=_text(path, attributes, "session") or path.stem,
         user=_text(path, attributes, "user"),
         stage=_text(path, attributes, "stage"),

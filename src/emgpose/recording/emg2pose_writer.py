@@ -24,7 +24,8 @@ _CHUNK_ROWS: Final = 4096
 class Emg2PoseWriter:
     """Writes one emg2pose HDF5 file, block by block; a context manager.
 
-    The file takes its name when the block ends without an error, and not before.
+    The file takes its name when the block ends without an error, and not before. Where no block had joint angles, the
+    attribute `has_joint_angles` says so.
 
     Parameters
     ----------
@@ -93,6 +94,7 @@ class Emg2PoseWriter:
         self._dataset: h5py.Dataset | None = None
         self._pending = np.empty(0, dtype=self._dtype)
         self._n_samples = 0
+        self._has_joint_angles = False
         self._span_s = (start_s, start_s)
 
     def __enter__(self) -> Self:
@@ -162,6 +164,7 @@ class Emg2PoseWriter:
         first_s = self._span_s[0] if self._n_samples else float(rows["time"][0])
         self._span_s = (first_s, float(rows["time"][-1]))
         self._n_samples += len(rows)
+        self._has_joint_angles |= joint_angles is not None
         # Whole storage chunks only: rewriting a part of one means checking and summing it again.
         pending = np.concatenate([self._pending, rows])
         n_whole = len(pending) - len(pending) % _CHUNK_ROWS
@@ -235,6 +238,9 @@ class Emg2PoseWriter:
             raise DataError(f"{self._path}: expected at least one sample, none was written; no file was made")
         self._store(self._pending)
         start_s, end_s = self._span_s
+        # Zeros alone would read as labels that are all invalid.
+        if not self._has_joint_angles:
+            self._attributes["has_joint_angles"] = False
         for name, value in {**self._attributes, "start": start_s, "end": end_s}.items():
             self._dataset.parent.attrs[name] = value
         self._dataset = None

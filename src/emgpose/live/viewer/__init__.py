@@ -1,0 +1,1 @@
+"""The live hand in the browser."""
