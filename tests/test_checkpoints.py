@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -215,6 +215,7 @@ def test_wrong_tensors_are_refused_by_name(state: Any, message: str, tmp_path: P
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.floats(0, 1), junk=st.binary(min_size=1, max_size=40))
+@example(position=0.396484375, junk=b"\n")  # a line break in the name of a tensor
 def test_a_mutated_checkpoint_gives_no_other_error(
     position: float, junk: bytes, published: Path, tmp_path: Path
 ) -> None:

@@ -282,7 +282,7 @@ def _tensors(state: object) -> dict[str, Tensor]:
         is_plain = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
         # A view that repeats few numbers as many is small in the file and huge in use.
         if not is_plain or tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
-            raise CheckpointError(f"the tensor {name} is not a plain array of numbers")
+            raise CheckpointError(f"the tensor {_shown(name)} is not a plain array of numbers")
     return dict(state)
 
 
@@ -348,8 +348,13 @@ def _check_tensors(
             raise CheckpointError(f"the tensor {known} holds NaN or infinite weights; the model cannot be used")
 
 
+def _shown(name: str) -> str:
+    """Give a name from a file in one line, whatever is in it."""
+    return name if name.isprintable() else ascii(name)
+
+
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return ", ".join(map(_shown, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _line(error: BaseException) -> str:
