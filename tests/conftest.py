@@ -1,5 +1,6 @@
 """Fixtures for every test."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,23 @@ def shared() -> Path:
 def golden() -> Path:
     """What the published implementation computes (see tests/golden/README.md)."""
     return Path(__file__).resolve().parent / "golden"
+
+
+# Software rendering, so that every machine draws alike; and nothing that asks the network.
+CHROMIUM_ARGUMENTS = (
+    *("--no-sandbox", "--disable-gpu", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
+    *("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium of the system; the test skips where it or playwright is missing."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra: dev)")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs a chromium on the PATH")
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        yield running
+        running.close()

@@ -1,7 +1,5 @@
 """The report's page in a real browser: headless Chromium, from a file, without a network."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -9,13 +7,6 @@ from emgpose.evaluation.report import read_runs, write_report
 from emgpose.hand import JOINT_INDEX, LANDMARK_INDEX
 from emgpose.kinematics import HandModel, forward_kinematics
 from made_runs import USERS, made_evaluation, made_training, made_windows
-
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra: dev)")
-
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
-    *("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +17,6 @@ def path(tmp_path_factory):
     runs = read_runs([made_evaluation(root / "first"), made_evaluation(root / "<b>second", left), training])
     write_report(runs, root / "out", title="</script><script>window.hacked = 1</script>")
     return root / "out" / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs a chromium on the PATH")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield running
-        running.close()
 
 
 @pytest.fixture

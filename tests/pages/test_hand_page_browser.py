@@ -1,7 +1,6 @@
 """The page in a real browser: headless Chromium, from a file, without a network."""
 
 import io
-import shutil
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,35 +10,11 @@ from emgpose.hand import LANDMARK_INDEX, N_JOINTS
 from emgpose.kinematics import HandModel, forward_kinematics
 from emgpose.pages import EmgEnvelope, Track, write_hand_page
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra: dev)")
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 THUMB_TIP, INDEX_TIP, MIDDLE_TIP, PINKY_TIP, WRIST = (
     LANDMARK_INDEX[name] for name in ("THUMB_TIP", "INDEX_TIP", "MIDDLE_TIP", "PINKY_TIP", "WRIST")
 )
 FLEXION = [joint for joint in range(4, N_JOINTS) if joint % 4]
 GAP = (100, 120)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs a chromium on the PATH")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield running
-        running.close()
 
 
 @dataclass

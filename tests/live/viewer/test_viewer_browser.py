@@ -1,7 +1,6 @@
 """The viewer in a real browser: headless Chromium, without any network but this machine."""
 
 import io
-import shutil
 
 import numpy as np
 import pytest
@@ -18,19 +17,9 @@ from emgpose.live.viewer.app import Viewer
 from emgpose.live.viewer.hand_mesh import HandMesh
 
 pytest.importorskip("viser", reason="needs viser (extra: live)")
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra: dev)")
 Image = pytest.importorskip("PIL.Image", reason="needs Pillow")
 pytestmark = pytest.mark.slow
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--no-first-run",
-    "--disable-background-networking",
-]
 NAMES = tuple(f"emg{channel}" for channel in range(16))
 FACTS = SourceFacts("made <b>up</b>", 2000.0, NAMES, is_simulated=True)
 HELLO = Hello("emgpose50", "tracking", FACTS.name, "hand", 50.0, 2000.0, NAMES, 0.0, "right", "simulated", True)
@@ -53,17 +42,6 @@ def frame(angles, reason="", truth=None, quality=1.0):
     landmarks = np.zeros((N_LANDMARKS, 3), np.float32)
     qualities = np.full(16, quality, np.float32)
     return PoseFrame(0, 0, 0.0, angles, landmarks, qualities, bool(reason), reason, truth)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs a chromium on the PATH")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield running
-        running.close()
 
 
 class Desk:
