@@ -267,9 +267,9 @@ def test_a_lower_rate_is_taken_and_its_lack_is_noted() -> None:
 def test_a_nan_is_named_with_session_channel_and_sample() -> None:
     session = made_up()
     session.reader.values["emg"][4321, 2] = np.nan  # type: ignore[attr-defined]
-    with pytest.raises(DataError, match=r"made up: EMG channel 2 is nan at sample 4321"):
+    with pytest.raises(DataError, match=r"^session made up: EMG channel 2 is nan at sample 4321"):
         prepare_session(session, EMG2POSE_PREPROCESSING)
-    with pytest.raises(DataError, match=r"made up: EMG channel 2 is nan at sample 4321"):
+    with pytest.raises(DataError, match=r"^session made up: EMG channel 2 is nan at sample 4321"):
         prepare_session(session, FILTERS).emg()
 
 

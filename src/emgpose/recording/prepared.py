@@ -148,7 +148,9 @@ def prepare_session(
         floor, source = _noise_floor(session, required, to_apply, noise_floor, rest_span)
         reader = PreparedReader(session, to_apply, floor)
     except EmgPoseError as error:
-        raise type(error)(f"session {session.name}: {error}") from error
+        where = f"session {session.name}: "
+        # Errors while reading name the session already.
+        raise type(error)(where + str(error).removeprefix(where)) from error
     preparation = Preparation(
         applied=to_apply,
         skipped=skipped,
