@@ -88,7 +88,7 @@ def live(
         str | None,
         typer.Option(
             "--channel-map",
-            help="For each channel of the model the source's, counted from 0, or - for none: 0,0,1,1,2,2,...",
+            help="For each channel of the model the source's, counted from 0, or - for none: 0,0,1,1,...; or 8to16.",
         ),
     ] = None,
     resample: Annotated[bool, typer.Option("--resample", help="Allow a source of another rate.")] = False,
@@ -121,20 +121,18 @@ def live(
     json: Json = False,
 ) -> None:
     """Run a hand live, until Ctrl-C or the source's end."""
-    import torch
-
     from emgpose.checkpoints import load_model
     from emgpose.live.calibration import Calibration
     from emgpose.live.calibration_run import CalibrationDesk
     from emgpose.live.engine import Engine
+    from emgpose.live.one_thread import use_one_thread
     from emgpose.live.run import Controls, run_live
 
     if seconds is not None and not seconds > 0:
         raise ConfigError(f"--seconds {seconds:g}: expected a number above 0")
     if view:
         _check_view(view_host, view_port)
-    # One step is too small to be shared between cores; waiting for each other would only make it later.
-    torch.set_num_threads(1)
+    use_one_thread()
     model = load_model(checkpoint, experiment=experiment)
     if bench:
         _bench(model, task, json)

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from emgpose.errors import ConfigError
@@ -171,7 +172,7 @@ def run_bench(
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), threadpool_limits(1, user_api="blas"):
             n_warm = 2 * (model.frame_grid.left_context // model.stride + 2)
             hop, floor = _model_hop(model), _floor_of(model)
             for _ in range(n_warm):
@@ -180,10 +181,10 @@ def run_bench(
             pace = _Pace(clock, cpu_clock, sleep)
             paced, floor_times = pace.run(hop, floor, n_hops)
             back_to_back = [pace.timed(hop) for _ in range(n_hops)]
-        engine_hop = _engine_hop(engine, model)
-        for _ in range(n_warm):
-            engine_hop()
-        of_engine, _ = pace.run(engine_hop, None, n_hops)
+            engine_hop = _engine_hop(engine, model)
+            for _ in range(n_warm):
+                engine_hop()
+            of_engine, _ = pace.run(engine_hop, None, n_hops)
     finally:
         torch.set_num_threads(n_threads)
     return BenchReport(

@@ -43,7 +43,6 @@ from emgpose.live.intake import Intake, RateWatch, Taken
 from emgpose.live.pose_frame import PoseFrame
 from emgpose.live.smoothing import OneEuro
 from emgpose.models import EmgModel
-from emgpose.models.layout import lay_out_for_hops
 from emgpose.models.rollouts import batch_of_one
 from emgpose.models.stream_state import StreamState
 
@@ -56,7 +55,7 @@ BLOCK_SAMPLES: Final = 20_000
 class Engine:
     """Chunks of EMG in, poses out; see the module for what it does about faults. Use it from one thread.
 
-    In real time call `torch.set_num_threads(1)` first, as `emgpose live` does: a step is too small to be shared.
+    In real time call `emgpose.live.one_thread.use_one_thread()` first, as `emgpose live` does.
 
     Parameters
     ----------
@@ -100,7 +99,7 @@ class Engine:
                 f"{model.name} cannot run live: {model.why_not_causal}; choose a causal model, such as emgpose50"
             )
         self._model, self._source = model.eval(), source
-        lay_out_for_hops(model)
+        model.prepare_for_hops()
         # Found by a walk through all weights, so not at every hop.
         self._device, self._dtype = model.device, model.dtype
         self._settings = settings or EngineSettings()

@@ -13,6 +13,7 @@ from emgpose.errors import ConfigError, ShapeError
 from emgpose.hand import N_JOINTS
 from emgpose.models.card import ModelCard, Task, tasks_of
 from emgpose.models.config_json import nearest
+from emgpose.models.layout import lay_out_for_hops
 from emgpose.models.resampling import StreamPlacing
 from emgpose.models.rollouts import CHUNK_SAMPLES, Rollout, StreamRollout, check_samples, too_short
 from emgpose.models.stream_state import StreamState
@@ -141,6 +142,10 @@ class EmgModel(nn.Module, ABC):
             raise ConfigError(f"{self.name} cannot run in mode '{mode}': {self.why_not_causal}; use mode 'published'")
 
     why_not_causal: ClassVar[str] = "it is not causal"
+
+    def prepare_for_hops(self) -> None:
+        """Lay the weights out for live hops; values stay. Layers must not be exchanged afterwards."""
+        lay_out_for_hops(self)
 
     def check_batch(self, emg: Tensor) -> None:
         """Refuse EMG that is not (batch, channel, time).

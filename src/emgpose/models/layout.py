@@ -1,8 +1,8 @@
 """How weights lie in memory: column by column for live hops, which multiply each with one row at a time.
 
-A product with a single row is bound by reading the weight, and torch's library for it (MKL, on the machine of
-benchmarks/NOTES.md) reads columns 1.4 to 1.6 times as fast as rows. Names, shapes and values stay: only strides change,
-so there is nothing to keep in step, and training, saving and whole recordings work as before.
+A product with a single row is bound by reading the weight, and most libraries read columns faster than rows
+(benchmarks/NOTES.md). Of a convolution, the samples of a window follow each other. Names, shapes and values stay: only
+strides change, so there is nothing to keep in step, and training, saving and whole recordings work as before.
 """
 
 from typing import Final
@@ -10,10 +10,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from emgpose.models.conv_block import ConvBlock
-
 # What multiplies a matrix with few rows in a live hop.
-_WITH_PRODUCTS: Final = (nn.Linear, nn.LSTM, ConvBlock)
+_WITH_PRODUCTS: Final = (nn.Linear, nn.LSTM, nn.Conv1d, nn.Conv2d)
 
 
 @torch.no_grad()
@@ -27,5 +25,6 @@ def lay_out_for_hops(model: nn.Module) -> None:
 
 
 def by_columns(weight: Tensor) -> Tensor:
-    """Give the same weight (output, ...) with its first axis innermost in memory; itself where it lies so already."""
-    return weight.movedim(0, -1).contiguous().movedim(-1, 0)
+    """Give the same weight (output, ...) with its axes in reverse in memory; itself where it lies so already."""
+    axes = tuple(reversed(range(weight.ndim)))
+    return weight.permute(axes).contiguous().permute(axes)

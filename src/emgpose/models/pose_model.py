@@ -29,7 +29,17 @@ from emgpose.models.convnet import ConvNetConfig, ConvNetFeaturizer
 from emgpose.models.decoders import DECODERS, Decoder, DecoderConfig, DecoderState, LstmConfig
 from emgpose.models.emg_model import EmgModel
 from emgpose.models.front_ends import FRONT_ENDS, FrontEnd, FrontEndConfig, RawConfig
-from emgpose.models.resampling import Between, StreamPlacing, align_centres, align_corners, blend
+from emgpose.models.in_numpy import (
+    NumpyFeaturizer,
+    NumpyRollout,
+    array_of_rows,
+    may_run_in_numpy,
+    prepare_for_hops,
+    prepared_for,
+    rollout_of,
+    tensor_of_rows,
+)
+from emgpose.models.resampling import Between, StreamPlacing, align_centres, align_corners, blend, blend_rows
 from emgpose.models.rollout_gradient import can_run_at_once, roll_out_steps
 from emgpose.models.rollouts import ChunkedEmg, FrameStore, PoseTrack, Rollout, StreamRollout, batch_of_one, rows_of
 from emgpose.models.stream_state import StreamState
@@ -43,6 +53,8 @@ FEATURIZERS: Final[dict[str, Any]] = {"tds": TdsFeaturizer, "convnet": ConvNetFe
 # Rollout steps that a long recording projects at a time.
 _STEPS_AT_ONCE: Final = 512
 _WINDOWS_AT_ONCE: Final = 4
+# The most samples that go through the featurizer in numpy: 0.1 s. Beyond, torch's convolutions are faster.
+_HOP_SAMPLES: Final = EMG_RATE_HZ // 10
 
 
 @dataclass(frozen=True)
@@ -134,6 +146,7 @@ class PoseModel(EmgModel):
         self.stream_placing = StreamPlacing(ROLLOUT_STRIDE, wait, is_linear)
         self.feature_grid = grid
         self.front_end = front_end
+        self._n_front_tails = len(front_end.initial_state(1))
         self.featurizer = featurizer
         n_outputs = config.update.outputs_per_joint * N_JOINTS
         self.decoder: Decoder = DECODERS[config.decoder.kind](config.decoder, featurizer.n_features, n_outputs)
@@ -146,6 +159,9 @@ class PoseModel(EmgModel):
             return self.initial_pose.expand(batch_size, -1)
         return super().start_pose(initial_pose, batch_size)
 
+    def prepare_for_hops(self) -> None:  # noqa: D102 - as in EmgModel
+        prepare_for_hops((self.featurizer, self.decoder))
+
     # --- features
 
     def tails(self, batch_size: int) -> tuple[Tensor, ...]:
@@ -156,7 +172,7 @@ class PoseModel(EmgModel):
         """Give the feature frames (batch, feature, frame) that are complete, and the new tails."""
         if tails is None:
             tails = self.tails(emg.shape[0])
-        n_front = len(self.front_end.initial_state(1))
+        n_front = self._n_front_tails
         planes, front_state = self.front_end(emg, tails[:n_front])
         features, featurizer_state = self.featurizer(planes, tails[n_front:])
         return features, (*front_state, *featurizer_state)
@@ -172,15 +188,20 @@ class PoseModel(EmgModel):
         -------
         (poses (batch, joint, step), the last pose, the decoder's state)
         """
+        # With several threads, torch's and numpy's would keep each other from working.
+        if torch.get_num_threads() == 1 and may_run_in_numpy(features):
+            rollout = rollout_of(self.decoder)
+            if rollout is not None:
+                return rollout(self.update, array_of_rows(features), pose, state, first)
         if can_run_at_once(features):
             rows, state = roll_out_steps(self.decoder.rollout_layers(), self.update, features, pose, state, first)
             return rows.permute(1, 2, 0), rows[-1], state
-        poses: list[Tensor] = []
+        by_step: list[Tensor] = []
         for offset, projected in enumerate(self.decoder.project(features).unbind(0)):
             output, state = self.decoder.step(projected, pose, state)
             pose = self.update(first + offset, output, pose)
-            poses.append(pose)
-        stacked = torch.stack(poses, dim=-1) if poses else pose.new_zeros((*pose.shape, 0))
+            by_step.append(pose)
+        stacked = torch.stack(by_step, dim=-1) if by_step else pose.new_zeros((*pose.shape, 0))
         return stacked, pose, state
 
     def published_steps(self, n_rows: int) -> int:
@@ -252,16 +273,44 @@ class PoseModel(EmgModel):
 
     def forward(self, emg: Tensor, state: StreamState) -> tuple[Tensor, StreamState]:  # noqa: D102 - as in EmgModel
         self.check_stream(emg, state)
+        if emg.shape[-1] <= _HOP_SAMPLES and may_run_in_numpy(emg):
+            featurizer, rollout = prepared_for(self.featurizer), prepared_for(self.decoder)
+            if featurizer is not None and rollout is not None:
+                return self._forward_in_numpy(emg, state, featurizer, rollout)
         new, tails = self.featurize(emg, state.tails)
         features = torch.cat((state.features, new), dim=-1)
         n_samples = state.n_samples + emg.shape[-1]
-        n_frames, n_steps = self.feature_grid.n_frames(n_samples), self.frame_grid.n_frames(n_samples)
-        first_frame = n_frames - features.shape[-1]
-        used = self.frames_of_steps(np.arange(state.n_steps, n_steps), n_frames)
+        used, first_frame, n_steps, n_done = self._due(state, n_samples, features.shape[-1])
         poses, pose, decoder = self.steps(blend(features, used, first_frame), state.pose, state.decoder, state.n_steps)
+        return poses, StreamState(pose, tails, decoder, features[..., n_done:].clone(), n_samples, n_steps)
+
+    def _forward_in_numpy(
+        self, emg: Tensor, state: StreamState, featurizer: NumpyFeaturizer, rollout: NumpyRollout
+    ) -> tuple[Tensor, StreamState]:
+        """Do the same; every operation of torch that is left out counts every 20 ms."""
+        n_front = self._n_front_tails
+        planes, front_tails = self.front_end(emg, state.tails[:n_front])
+        new, tails = featurizer(array_of_rows(planes), state.tails[n_front:])
+        features = np.concatenate((array_of_rows(state.features), new))
+        n_samples = state.n_samples + emg.shape[-1]
+        used, first_frame, n_steps, n_done = self._due(state, n_samples, len(features))
+        rows = blend_rows(features, used, first_frame)
+        poses, pose, decoder = rollout(self.update, rows, state.pose, state.decoder, state.n_steps)
+        kept = tensor_of_rows(features[n_done:].copy())
+        return poses, StreamState(pose, (*front_tails, *tails), decoder, kept, n_samples, n_steps)
+
+    def _due(self, state: StreamState, n_samples: int, n_waiting: int) -> tuple[Between, int, int, int]:
+        """Say which steps of a stream are due after `n_samples`, with `n_waiting` feature frames at hand.
+
+        Returns
+        -------
+        (the frames that they use, number of the first frame at hand, steps in all, how many frames are done with)
+        """
+        n_frames, n_steps = self.feature_grid.n_frames(n_samples), self.frame_grid.n_frames(n_samples)
+        first_frame = n_frames - n_waiting
+        used = self.frames_of_steps(np.arange(state.n_steps, n_steps), n_frames)
         still_needed = n_steps * ROLLOUT_STRIDE // self.feature_grid.stride
-        features = features[..., max(0, still_needed - first_frame) :].clone()
-        return poses, StreamState(pose, tails, decoder, features, n_samples, n_steps)
+        return used, first_frame, n_steps, max(0, still_needed - first_frame)
 
     def begin_published(self, initial_pose: ArrayLike | None = None) -> Rollout:  # noqa: D102 - as in EmgModel
         return (PublishedRollout if self.config.alignment == "published" else StreamRollout)(self, initial_pose)

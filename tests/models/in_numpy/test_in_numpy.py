@@ -1,0 +1,219 @@
+"""Hops and rollouts in numpy: the numbers of the torch modules, and torch wherever numpy may not."""
+
+import copy
+import gc
+
+import pytest
+import torch
+from torch.nn.utils import parametrize
+from torch.utils.flop_counter import FlopCounterMode
+
+from emgpose.models import PoseModel, build_model
+from emgpose.models.in_numpy import may_run_in_numpy, prepared_for, rollout_of
+from emgpose.models.in_numpy.path import _PREPARED
+from small_models import small_model
+
+SIZES = {"n_features": 8, "channels": (8, 8, 12, 8)}
+MODELS = {
+    **{
+        name: lambda name=name: small_model(name, scale=0.1)
+        for name in ("tracking_vemg2pose", "regression_vemg2pose", "tracking_emg2pose", "emgpose50")
+    },
+    "convnet": lambda: build_model(
+        "tracking_vemg2pose", featurizer={"kind": "convnet", **SIZES}, hidden_size=16, scale=0.1
+    ),
+    "lowpass_stack": lambda: small_model("tracking_vemg2pose", scale=0.1, front_end={"kind": "lowpass_stack"}),
+    "hybrid": lambda: small_model("regression_vemg2pose", scale=0.1, update={"kind": "hybrid"}),
+    "linear": lambda: small_model("tracking_vemg2pose", scale=0.1, between="linear"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+def make(name: str) -> PoseModel:
+    torch.manual_seed(0)
+    model = MODELS[name]().eval()
+    assert isinstance(model, PoseModel)
+    with torch.no_grad():
+        for parameter in model.parameters():  # norms that change nothing would hide a mistake
+            parameter += 0.05 * torch.randn_like(parameter)
+    return model
+
+
+def emg_of(n_samples: int, batch_size: int = 1) -> torch.Tensor:
+    return torch.randn(batch_size, 16, n_samples, generator=torch.Generator().manual_seed(1))
+
+
+def streamed(model: PoseModel, emg: torch.Tensor, hop: int, pose: torch.Tensor):
+    state = model.initial_state(pose, batch_size=len(emg))
+    poses = []
+    for part in emg.split(hop, dim=-1):
+        angles, state = model(part, state)
+        poses.append(angles.detach())
+    return torch.cat(poses, dim=-1), state
+
+
+@pytest.fixture
+def no_torch_modules(monkeypatch: pytest.MonkeyPatch):
+    """Make featurizer and decoder fail if torch runs them."""
+
+    def forbid(model: PoseModel) -> None:
+        for part, name in ((model.featurizer, "forward"), (model.decoder, "step"), (model.decoder, "rollout_layers")):
+            monkeypatch.setattr(part, name, lambda *_: pytest.fail("torch ran it"), raising=True)
+
+    return forbid
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("hop", [40, 13, 200])
+def test_a_prepared_stream_gives_what_torch_gives(name: str, hop: int, no_torch_modules) -> None:
+    model, pose = make(name), 0.1 * torch.ones(1, 20)
+    emg = emg_of(2600)
+    expected, state = streamed(model, emg, hop, pose)  # with gradients, so in torch
+    model.prepare_for_hops()
+    no_torch_modules(model)
+    with torch.no_grad():
+        given, state_in_numpy = streamed(model, emg, hop, pose)
+    assert given.shape == expected.shape
+    assert expected.abs().max() > 0.05
+    assert torch.allclose(given, expected, atol=1e-5)
+    expected_state, given_state = state.to_tensors(), state_in_numpy.to_tensors()
+    assert list(given_state) == list(expected_state)
+    for key, tensor in expected_state.items():
+        assert given_state[key].shape == tensor.shape, key
+        assert torch.allclose(given_state[key], tensor, atol=2e-5), key
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_stream_may_change_between_torch_and_numpy(name: str) -> None:
+    model, pose = make(name), torch.zeros(1, 20)
+    emg = emg_of(2400)
+    expected, _ = streamed(model, emg, 40, pose)
+    model.prepare_for_hops()
+    state = model.initial_state(pose)
+    poses = []
+    for number, part in enumerate(emg.split(40, dim=-1)):
+        with torch.set_grad_enabled(number % 3 == 0):
+            angles, state = model(part, state)
+        poses.append(angles.detach())
+    assert torch.allclose(torch.cat(poses, dim=-1), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_rollout_on_one_thread_gives_what_torch_gives(name: str) -> None:
+    model, pose = make(name), 0.1 * torch.ones(1, 20)
+    emg = emg_of(3000)
+    expected = model.rollout(emg, pose).detach()
+    with torch.inference_mode():
+        given = model.rollout(emg, pose)
+    assert torch.allclose(given, expected, atol=1e-5)
+
+
+def test_chunks_that_complete_no_frame_are_taken() -> None:
+    model = make("tracking_vemg2pose")
+    model.prepare_for_hops()
+    emg = emg_of(2000)
+    with torch.no_grad():
+        expected, _ = streamed(model, emg, 200, torch.zeros(1, 20))
+        given, state = streamed(model, emg, 1, torch.zeros(1, 20))
+        poses, _ = model(emg[..., :0], state)
+    assert torch.allclose(given, expected, atol=1e-5)
+    assert poses.shape == (1, 20, 0)
+
+
+def test_weights_changed_in_place_are_seen_and_exchanged_ones_are_left_to_torch() -> None:
+    model = make("emgpose50")
+    model.prepare_for_hops()
+    for part in (model.featurizer, model.decoder):
+        assert prepared_for(part) is not None
+    emg, pose = emg_of(2400), torch.zeros(1, 20)
+    with torch.no_grad():
+        before, _ = streamed(model, emg, 40, pose)
+        for parameter in model.parameters():
+            parameter.data.mul_(0.9)
+        changed, _ = streamed(model, emg, 40, pose)
+    assert (changed - before).abs().max() > 1e-3
+    assert torch.allclose(changed, streamed(model, emg, 40, pose)[0], atol=1e-5)
+    other = {key: 1.1 * tensor for key, tensor in model.state_dict().items()}
+    model.load_state_dict(other, assign=True)
+    assert prepared_for(model.featurizer) is None
+    assert prepared_for(model.decoder) is None
+    with torch.no_grad():
+        exchanged, _ = streamed(model, emg, 40, pose)
+    assert torch.allclose(exchanged, streamed(model, emg, 40, pose)[0], atol=1e-5)
+    assert (exchanged - changed).abs().max() > 1e-3
+
+
+def test_a_weight_that_moves_is_left_to_torch() -> None:
+    model = make("emgpose50")
+    model.prepare_for_hops()
+    weight = model.featurizer.project.weight
+    weight.data = weight.data.clone()
+    assert prepared_for(model.featurizer) is None
+    assert prepared_for(model.decoder) is not None
+
+
+def test_what_numpy_may_not_compute_is_left_to_torch() -> None:
+    x = torch.zeros(1, 16, 40)
+    with torch.no_grad():
+        assert may_run_in_numpy(x)
+        assert not may_run_in_numpy(torch.zeros(2, 16, 40))
+        assert not may_run_in_numpy(x.double())
+        assert not may_run_in_numpy(x.to("meta"))
+        with torch.autocast("cpu"):
+            assert not may_run_in_numpy(x)
+        with FlopCounterMode(display=False):
+            assert not may_run_in_numpy(x)
+    assert not may_run_in_numpy(x)  # gradients may be wanted
+
+
+def test_layers_that_are_not_known_or_watched_are_left_to_torch() -> None:
+    model = make("tracking_vemg2pose")
+    assert rollout_of(model.decoder) is not None
+    handle = model.decoder.out.register_forward_hook(lambda *_: None)
+    assert rollout_of(model.decoder) is None
+    handle.remove()
+    assert rollout_of(model.decoder) is not None
+    parametrize.register_parametrization(model.decoder.out, "weight", torch.nn.Identity())
+    assert rollout_of(model.decoder) is None
+    double = make("tracking_vemg2pose").double()
+    assert rollout_of(double.decoder) is None
+    double.prepare_for_hops()
+    assert prepared_for(double.featurizer) is None
+
+
+def test_a_copy_of_a_prepared_model_has_weights_of_its_own() -> None:
+    model = make("emgpose50")
+    model.prepare_for_hops()
+    other = copy.deepcopy(model)
+    emg, pose = emg_of(2400), torch.zeros(1, 20)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+        assert not torch.equal(streamed(model, emg, 40, pose)[0], streamed(other, emg, 40, pose)[0])
+
+
+def test_what_stands_in_goes_with_its_model() -> None:
+    gc.collect()
+    before = len(_PREPARED)
+    model = make("emgpose50")
+    model.prepare_for_hops()
+    assert len(_PREPARED) == before + 2
+    del model
+    gc.collect()
+    assert len(_PREPARED) == before
+
+
+def test_a_small_state_does_not_keep_what_came_before_it() -> None:
+    model = make("emgpose50")
+    model.prepare_for_hops()
+    with torch.no_grad():
+        _, state = streamed(model, emg_of(2400), 200, torch.zeros(1, 20))
+    for key, tensor in state.to_tensors().items():
+        assert tensor.untyped_storage().nbytes() <= 4 * tensor.numel() + 16 or key.startswith(("decoder", "pose")), key
