@@ -52,16 +52,15 @@ class MyDevice:
 
 def main() -> None:
     """Move the hand until Ctrl-C."""
-    import torch
-
     from emgpose.checkpoints import load_model
     from emgpose.live.engine import Engine
     from emgpose.live.engine_settings import EngineSettings
+    from emgpose.live.one_thread import use_one_thread
     from emgpose.live.run import run_live
     from emgpose.live.sinks.several import Sinks
 
     # Steps of 20 ms are too small to be shared between cores; waiting for each other makes them many times slower.
-    torch.set_num_threads(1)
+    use_one_thread()
     device = MyDevice()
     # Standard deviation of the EMG at rest, in the device's unit, here 5 microvolts; better measured for each channel.
     engine = Engine(load_model(), device.facts, settings=EngineSettings(noise_floor=(5.0,) * 16))
