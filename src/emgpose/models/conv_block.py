@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emgpose.errors import ConfigError
+from emgpose.models.conv_gradient import conv_relu_norm, has_own_gradient
 from emgpose.timing import FrameGrid
 
 # Frames of a batch from which copying a weight into another layout costs less than it saves.
@@ -66,6 +67,8 @@ class ConvBlock(nn.Module):
         x, n_frames, tail = join_tail(tail, x, self.kernel, self.stride)
         if n_frames == 0:
             return x.new_zeros((x.shape[0], self.n_out, 0)), tail
+        if has_own_gradient(x, self.conv.weight, len(x) * n_frames):
+            return conv_relu_norm(x, self.conv, self.norm), tail
         return norm_channels(self.norm, functional.relu(self._convolve(x, n_frames))), tail
 
     def _convolve(self, x: Tensor, n_frames: int) -> Tensor:

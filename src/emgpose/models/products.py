@@ -4,7 +4,9 @@ On a CPU in float32 they go to oneDNN, which torch itself uses for convolutions 
 twice as fast as torch's own product from 8 rows on (benchmarks/NOTES.md). Elsewhere they are torch's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +15,27 @@ from torch import Tensor
 
 # Multiply-adds from which a call of oneDNN, about 12 us more than one of torch's own product, pays.
 _ONEDNN_MIN_WORK: Final = 2**20
+_is_narrow: ContextVar[bool] = ContextVar("is_narrow", default=False)
+
+
+@contextmanager
+def products_in_bfloat16(is_wanted: bool) -> Iterator[None]:
+    """Let products made inside that go to oneDNN multiply bfloat16 and add up in float32; what they give is float32.
+
+    Their sums are rounded to bfloat16 once before anything is added to them, as under torch's autocast.
+    """
+    token = _is_narrow.set(is_wanted)
+    try:
+        yield
+    finally:
+        _is_narrow.reset(token)
+
+
+def can_multiply_bfloat16(device: torch.device) -> bool:
+    """Tell whether `products_in_bfloat16` is there."""
+    return (
+        device.type == "cpu" and torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
 
 
 def uses_onednn(weight: Tensor, n_rows: int) -> bool:
@@ -35,9 +58,12 @@ class Product:
 
     def __init__(self, weight: Tensor, n_rows: int) -> None:
         self._multiply: Any = None
+        self._is_narrow = False
         if uses_onednn(weight, n_rows):
             operation = torch.ops.mkldnn._linear_pointwise
             self._multiply, self._multiply_add = operation.default, operation.binary
+            self._is_narrow = _is_narrow.get()
+            weight = weight.bfloat16() if self._is_narrow else weight
             # One row is a product with a vector, bound by reading the weight, in any layout.
             self._weight = weight if n_rows == 1 else torch.ops.mkldnn._reorder_linear_weight(weight, n_rows)
         else:
@@ -47,6 +73,9 @@ class Product:
         """Multiply contiguous x (row, input); the addend has the shape of the result, (row, output)."""
         if self._multiply is None:
             return x @ self._weight if addend is None else torch.addmm(addend, x, self._weight)
+        if self._is_narrow:
+            narrow: Tensor = self._multiply(x.bfloat16(), self._weight, None, "none", [], "")
+            return narrow.float() if addend is None else addend + narrow
         if addend is None:
             product: Tensor = self._multiply(x, self._weight, None, "none", [], "")
         else:
@@ -54,12 +83,19 @@ class Product:
         return product
 
 
-def weight_gradient(output_gradient: Tensor, x: Tensor) -> Tensor:
-    """Sum the outer products of all rows: (..., output) and (..., input) -> (output, input)."""
-    outputs, inputs = output_gradient.flatten(0, -2).t(), x.flatten(0, -2).t()
-    if not uses_onednn(inputs, len(outputs)):
-        return outputs @ inputs.t()
-    return Product(inputs.contiguous(), len(outputs))(outputs.contiguous())
+def add_outer_products(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Give a total (left, right) plus the outer products of all rows, (..., left) and (..., right).
+
+    The smaller of the two should be on the left: oneDNN wants it transposed, and that is a copy.
+    """
+    columns, rows = left.flatten(0, -2).t(), right.flatten(0, -2)
+    if not uses_onednn(columns, rows.shape[1]):
+        return torch.addmm(total, columns, rows)
+    operation = torch.ops.mkldnn._linear_pointwise
+    if _is_narrow.get():
+        return total + operation.default(columns.bfloat16().contiguous(), rows.bfloat16().t(), None, "none", [], "")
+    added: Tensor = operation.binary(columns.contiguous(), total, rows.t(), None, "add")
+    return added
 
 
 @dataclass(frozen=True)
@@ -115,19 +151,23 @@ class StepGradients:
     def __init__(self, weight: StepWeight, batch_size: int) -> None:
         self._weight = weight
         self.to_input = Product(weight.for_input.t().contiguous(), batch_size)
-        self._parts = [torch.zeros_like(part) for part in (weight.for_features, weight.for_input)]
+        self._of_features, self._of_input = (
+            part.new_zeros(part.shape[::-1]) for part in (weight.for_features, weight.for_input)
+        )
         self._bias = torch.zeros_like(weight.bias)
         self.features = None if weight.features is None else torch.empty_like(weight.features)
 
     def add(self, output_gradient: Tensor, inputs: Tensor, steps: slice) -> None:
         """Add a block of steps, from (step, batch, output) and (step, batch, input)."""
-        of_features, of_input = self._parts
-        of_input += weight_gradient(output_gradient, inputs)
+        self._of_input = add_outer_products(self._of_input, inputs, output_gradient)
         self._bias += output_gradient.sum((0, 1))
         if self._weight.features is not None and self.features is not None:
-            of_features += weight_gradient(output_gradient, self._weight.features[steps])
-            self.features[steps] = output_gradient @ self._weight.for_features
+            self._of_features = add_outer_products(self._of_features, self._weight.features[steps], output_gradient)
+            rows = output_gradient.flatten(0, 1)
+            to_features = Product(self._weight.for_features.t(), len(rows))
+            self.features[steps] = to_features(rows).view_as(self.features[steps])
 
     def totals(self) -> tuple[Tensor, Tensor]:
         """Give the gradients of weight and bias."""
-        return torch.cat(self._parts, dim=1).mul_(self._weight.scale), self._bias * self._weight.scale
+        joined = torch.cat((self._of_features, self._of_input)).t().contiguous()
+        return joined.mul_(self._weight.scale), self._bias * self._weight.scale

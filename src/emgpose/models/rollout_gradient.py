@@ -6,6 +6,7 @@ gradient from one matrix product over a block of steps. The numbers are those of
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from emgpose.models.products import Extent
+from emgpose.models.products import Extent, can_multiply_bfloat16, products_in_bfloat16
 from emgpose.models.rollout_dense import DenseBackward, DenseForward, DenseLayer
 from emgpose.models.rollout_lstm import LstmBackward, LstmForward, LstmLayer
 from emgpose.models.update_rules import UpdateRule
@@ -22,22 +23,39 @@ from emgpose.models.update_rules import UpdateRule
 RolloutLayers = Sequence[tuple[LstmLayer | DenseLayer, Sequence[Tensor]]]
 # Below this many steps, preparing the weights takes longer than it saves.
 MIN_STEPS: Final = 8
-# Rows (step x batch) of a block of the backward pass: enough for a fast product, few enough for the cache.
-_BLOCK_ROWS: Final = 2048
+# Rows (step x batch) of a block of the backward pass: enough for a fast product, few enough for the cache; no power of
+# two, whose columns all fall on the same few lines of the cache.
+_BLOCK_ROWS: Final = 2000
 
 
 def can_run_at_once(features: Tensor) -> bool:
-    """Tell whether `roll_out_steps` may run the steps of these features: no mixed precision, nothing being exported."""
-    device = features.device.type
+    """Tell whether `roll_out_steps` may run the steps of these features.
+
+    Not while a model is exported, nor in mixed precision except for bfloat16 on a CPU that multiplies it.
+    """
+    if features.shape[-1] < MIN_STEPS or torch.compiler.is_compiling():
+        return False
+    return not _is_mixed(features.device) or (
+        can_multiply_bfloat16(features.device) and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    )
+
+
+def _is_mixed(device: torch.device) -> bool:
     # The meta device knows no autocast, and its question is an error there.
-    is_mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-    return features.shape[-1] >= MIN_STEPS and not is_mixed and not torch.compiler.is_compiling()
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+
+
+def _in_full_precision(device: torch.device) -> AbstractContextManager[None]:
+    """Switch autocast off."""
+    return torch.autocast(device.type, enabled=False) if _is_mixed(device) else nullcontext()
 
 
 def roll_out_steps(
     layers: RolloutLayers, update: UpdateRule, features: Tensor, pose: Tensor, state: tuple[Tensor, ...], first: int
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a decoder's layers and update rule over all steps.
+
+    Under autocast the large products multiply bfloat16; state, gates, poses and sums of gradients stay float32.
 
     Parameters
     ----------
@@ -53,13 +71,24 @@ def roll_out_steps(
     -------
     (poses (step, batch, joint), the state after the last step)
     """
-    plan = _Plan(tuple(layer for layer, _ in layers), tuple(len(of_layer) for _, of_layer in layers), update, first)
+    is_mixed = _is_mixed(features.device)
+    layer_kinds, n_weights = tuple(layer for layer, _ in layers), tuple(len(of_layer) for _, of_layer in layers)
+    plan = _Plan(layer_kinds, n_weights, update, first, is_mixed)
     tensors = (*state, *(tensor for _, of_layer in layers for tensor in of_layer))
     rows = features.permute(2, 0, 1)
+    if not is_mixed:
+        return _run(plan, rows, pose, tensors)
+    with _in_full_precision(features.device):
+        return _run(plan, rows.float(), pose.float(), [tensor.float() for tensor in tensors])
+
+
+def _run(plan: "_Plan", features: Tensor, pose: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run a plan, with a backward pass to come where anything needs one; features (step, batch, feature)."""
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (features, pose, *tensors)):
-        poses, *new_state = _RolloutGradient.apply(plan, rows, pose, *tensors)
+        poses, *new_state = _RolloutGradient.apply(plan, features, pose, *tensors)
     else:
-        poses, new_state, _ = plan.forward(rows.contiguous(), pose, tensors, keep=False)
+        with products_in_bfloat16(plan.is_mixed):
+            poses, new_state, _ = plan.forward(features.contiguous(), pose, tensors, keep=False)
     return poses, tuple(new_state)
 
 
@@ -71,6 +100,7 @@ class _Plan:
     n_weights: tuple[int, ...]
     update: UpdateRule
     first: int
+    is_mixed: bool
 
     def split(self, tensors: Sequence[Tensor]) -> tuple[list[Sequence[Tensor]], list[Sequence[Tensor]]]:
         """Give the states and the weights of the layers."""
@@ -153,7 +183,8 @@ class _RolloutGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plan: _Plan, features: Tensor, pose: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         features = features.contiguous()
-        poses, new_state, histories = plan.forward(features, pose, tensors, keep=True)
+        with products_in_bfloat16(plan.is_mixed):
+            poses, new_state, histories = plan.forward(features, pose, tensors, keep=True)
         ctx.plan, ctx.n_histories = plan, [len(history) for history in histories]
         # Saved, not merely kept: so that torch frees them with the graph and notices weights changed in between.
         ctx.save_for_backward(features, *tensors, *(x for history in histories for x in history))
@@ -167,5 +198,7 @@ class _RolloutGradient(torch.autograd.Function):
         for size in reversed(ctx.n_histories):
             histories.insert(0, saved[-size:])
             del saved[-size:]
-        of_features, of_pose, of_tensors = ctx.plan.backward(features, saved, histories, gradients)
+        # Should the backward pass be called under autocast, nothing but the large products may notice.
+        with products_in_bfloat16(ctx.plan.is_mixed), _in_full_precision(features.device):
+            of_features, of_pose, of_tensors = ctx.plan.backward(features, saved, histories, gradients)
         return None, of_features, of_pose, *of_tensors

@@ -79,22 +79,28 @@ class LstmBackward:
         self._n_in = tensors[0].shape[1] - (0 if features is None else features.shape[-1])
         self.gradients = StepGradients(_lstm_weight(tensors, features), history[0].shape[1])
         self._history = history
+        self._scratch: tuple[Tensor, ...] = ()
 
     def begin(self, steps: slice) -> None:
         """Prepare a block: what the gradients of hidden and cell state are multiplied by at each step."""
         inputs, gates, cells, squashed = (x[steps] for x in self._history)
         update, forget, candidate, output = gates.chunk(4, dim=2)
         n_steps, batch_size, n_hidden = squashed.shape
-        by_cell = squashed.new_empty((n_steps, batch_size, 3, n_hidden))
+        if not self._scratch:
+            # The first block is the longest, and what it is written to serves the others: fresh memory is slow.
+            by_cell = squashed.new_empty((n_steps, batch_size, 3, n_hidden))
+            self._scratch = (torch.empty_like(gates), by_cell, torch.empty_like(squashed), torch.empty_like(squashed))
+        gradients, by_cell, by_output, to_cell = (x[:n_steps] for x in self._scratch)
         for place, (factor, gate) in enumerate(((candidate, update), (cells, forget))):
             torch.ops.aten.sigmoid_backward(factor, gate, grad_input=by_cell[:, :, place])
         torch.ops.aten.tanh_backward(update, candidate, grad_input=by_cell[:, :, 2])
-        gradients = torch.empty_like(gates)
+        torch.ops.aten.sigmoid_backward(squashed, output, grad_input=by_output)
+        torch.ops.aten.tanh_backward(output, squashed, grad_input=to_cell)
         cell_gate_gradients, output_gradients = gradients.view(n_steps, batch_size, 4, n_hidden).split((3, 1), dim=2)
         self._steps = list(
             zip(
-                torch.ops.aten.sigmoid_backward(squashed, output).unbind(0),
-                torch.ops.aten.tanh_backward(output, squashed).unbind(0),
+                by_output.unbind(0),
+                to_cell.unbind(0),
                 by_cell.unbind(0),
                 forget.unbind(0),
                 output_gradients.squeeze(2).unbind(0),

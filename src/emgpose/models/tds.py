@@ -17,6 +17,7 @@ from torch.nn import functional
 from emgpose.errors import ConfigError
 from emgpose.models.config_json import check_layers
 from emgpose.models.conv_block import ConvBlock, check_conv_sizes, join_tail, norm_channels
+from emgpose.models.conv_gradient import has_own_gradient, linear
 from emgpose.timing import FrameGrid
 
 
@@ -100,7 +101,11 @@ class TdsFeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channel, time) to the same shape."""
         x = x.transpose(1, 2)
-        y: Tensor = self.norm(self.outer(functional.relu(self.inner(x))) + x)
+        if has_own_gradient(x, self.inner.weight, x.shape[0] * x.shape[1]):
+            y: Tensor = linear(functional.relu(linear(x, self.inner)), self.outer)
+        else:
+            y = self.outer(functional.relu(self.inner(x)))
+        y = self.norm(y + x)
         return y.transpose(1, 2)
 
 

@@ -93,7 +93,7 @@ class NumpyMlpDecoder:
 
     def begin(self, features: Rows) -> Sequence[Sequence[Vector]]:
         """Prepare steps with features (step, feature): per step, what the first layer adds."""
-        return list((features @ self._for_features.T + self._bias)[:, None])
+        return [(row,) for row in features @ self._for_features.T + self._bias]
 
     def step(self, addends: Sequence[Vector], pose: Vector, state: Sequence[Vector]) -> tuple[Vector, list[Vector]]:
         """Give the output, and the state: none."""
