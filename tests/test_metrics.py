@@ -202,3 +202,26 @@ def test_a_held_pose_against_real_joint_angles_is_scored_over_the_valid_rows_onl
     assert float(metrics.landmark_means(total, count)["landmark_distance"]) == pytest.approx(
         distance[:, list(SCORED_LANDMARKS)].mean(), rel=1e-6
     )
+
+
+def test_sums_of_float32_errors_are_those_of_float64():
+    generator = torch.Generator().manual_seed(0)
+    target = 0.4 + torch.randn((3, 20, 10_000), generator=generator).mul(0.002).cumsum(-1)
+    prediction = target + 0.1 * torch.randn(target.shape, generator=generator)
+    valid = torch.rand((3, 10_000), generator=generator) < 0.9
+    valid[0] = True
+    error = metrics.absolute_error(prediction, target, valid)
+    assert error.dtype == torch.float32
+    exact = metrics.angle_error(prediction, target, valid)[0]
+    torch.testing.assert_close(metrics.angle_sums(error, valid)[0], exact, rtol=1e-6, atol=0)
+    exact = metrics.variance_sums(prediction, target, valid)[0]
+    torch.testing.assert_close(metrics.residual_sums(error, target, valid)[0], exact, rtol=1e-6, atol=0)
+    exact = metrics.error_over_time(prediction, target, valid, 1000)[0]
+    torch.testing.assert_close(metrics.drift_sums(error, valid, 1000)[0], exact, rtol=1e-6, atol=0)
+    counts = metrics.error_histogram(prediction, target, valid)
+    # An error on the edge of a bin may fall to either side.
+    moved = (metrics.histogram_of(error, valid).cumsum(1) - counts.cumsum(1)).abs().max()
+    assert moved <= 1e-5 * counts.sum(1).max()
+    for order, name in enumerate(("velocity", "acceleration", "jerk"), start=1):
+        size = metrics.mean(*metrics.differences(prediction, valid, order)).mean(-1) * 2000.0**order
+        torch.testing.assert_close(metrics.smoothness(prediction, valid)[name], size, rtol=1e-6, atol=0)

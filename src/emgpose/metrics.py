@@ -2,7 +2,8 @@
 
 Pure functions. Each takes windows (window, joint=20, time) and their valid mask (window, time), and returns per window
 a sum (float64) and the number of entries summed. So users, conditions, batches and processes can be reduced exactly, in
-any way, afterwards: `mean(total, count)` is the score.
+any way, afterwards: `mean(total, count)` is the score. Those that take errors or landmarks in place of windows are for
+callers that need several scores and compute what they share once.
 
 Radians and millimetres. Rules as in benchmark.md section 3.
 """
@@ -48,6 +49,10 @@ METRIC_UNITS: Final[dict[str, str]] = {
     "published_jerk": "rad per sample^3 x 2000",
 }
 
+# Float32 values are added in runs of this many before float64 takes over: a sum is right to about 1e-7 of itself, and
+# takes a quarter of the time of a sum in float64 (benchmarks/NOTES.md).
+_RUN: Final = 1000
+
 # Error histograms: 0.1 degree a bin from 0 to 180 degrees; larger errors count in the last bin.
 HISTOGRAM_BINS: Final = 1800
 HISTOGRAM_WIDTH_RAD: Final = np.pi / HISTOGRAM_BINS
@@ -77,9 +82,33 @@ def angle_error(prediction: Tensor, target: Tensor, valid: Tensor) -> Sums:
     ------
     ShapeError : the three do not fit together.
     """
+    return angle_sums(absolute_error(prediction.double(), target.double(), valid), valid)
+
+
+def absolute_error(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Give the absolute joint-angle errors, 0 where a sample is not valid.
+
+    Parameters
+    ----------
+    prediction, target : Tensor, shape (window, joint=20, time) [rad]
+    valid : bool Tensor, shape (window, time)
+
+    Returns
+    -------
+    Tensor, shape (window, joint=20, time) [rad]
+        float64 where one of the two is, else float32; sums of float32 errors are right to about 1e-7 of themselves.
+
+    Raises
+    ------
+    ShapeError : the three do not fit together.
+    """
     check_windows(prediction, valid, target)
-    error = (prediction.double() - target.double()).abs()
-    return _masked(error, valid).sum(-1), valid.sum(-1)
+    return _masked((_working(prediction) - _working(target)).abs_(), valid)
+
+
+def angle_sums(error: Tensor, valid: Tensor) -> Sums:
+    """Sum what `absolute_error` gave, as `angle_error` does."""
+    return _sum(error), valid.sum(-1)
 
 
 def joint_means(total: Tensor, count: Tensor) -> dict[str, Tensor]:
@@ -124,12 +153,46 @@ def landmark_error(
     ShapeError : the three do not fit together.
     """
     check_windows(prediction, valid, target)
-    poses = torch.stack((prediction[..., ::every], target[..., ::every])).double().transpose(-1, -2)
-    scored = valid[..., ::every]
+    predicted, recorded = (scored_landmarks(angles, valid, hand, every=every) for angles in (prediction, target))
+    return landmark_sums(predicted, recorded, valid[..., ::every])
+
+
+def scored_landmarks(joint_angles: Tensor, valid: Tensor, hand: HandModel, *, every: int = LANDMARK_STRIDE) -> Tensor:
+    """Place the landmarks that `landmark_error` compares.
+
+    Parameters
+    ----------
+    joint_angles : Tensor, shape (window, joint=20, time) [rad]
+    valid : bool Tensor, shape (window, time)
+    hand : HandModel
+    every : int
+
+    Returns
+    -------
+    float64 Tensor, shape (window, pose, landmark=21, xyz=3) [mm]
+        Of samples 0, `every`, 2 x `every`, ...; in the rest pose where there is no valid label.
+
+    Raises
+    ------
+    ShapeError : the two do not fit together.
+    """
+    check_windows(joint_angles, valid)
+    poses = joint_angles[..., ::every].double().transpose(-1, -2)
     # Invalid poses may hold anything; the rest pose in their place keeps the kinematics finite.
-    poses = torch.where(scored.unsqueeze(-1), poses, 0.0)
-    predicted, recorded = forward_kinematics(poses, hand)
-    distance = torch.linalg.vector_norm(predicted - recorded, dim=-1)
+    return forward_kinematics(torch.where(valid[..., ::every].unsqueeze(-1), poses, 0.0), hand)
+
+
+def landmark_sums(predicted: Tensor, recorded: Tensor, scored: Tensor) -> Sums:
+    """Sum the distances of two `scored_landmarks`, as `landmark_error` does.
+
+    Parameters
+    ----------
+    predicted, recorded : Tensor, shape (window, pose, landmark=21, xyz=3) [mm]
+        Or a single pose for all.
+    scored : bool Tensor, shape (window, pose)
+    """
+    # A norm over an axis of 3 takes many times as long.
+    distance = (predicted - recorded).square_().sum(-1).sqrt_()
     return _masked(distance.transpose(-1, -2), scored).sum(-1), scored.sum(-1)
 
 
@@ -170,11 +233,17 @@ def differences(prediction: Tensor, valid: Tensor, order: int) -> Sums:
     ShapeError : the two do not fit together.
     """
     check_windows(prediction, valid)
-    spanned = valid
-    for _ in range(order):
-        spanned = spanned[..., 1:] & spanned[..., :-1]
-    size = prediction.double().diff(n=order, dim=-1).abs()
-    return _masked(size, spanned).sum(-1), spanned.sum(-1)
+    return _differences(prediction.double(), valid, order)[-1]
+
+
+def _differences(prediction: Tensor, valid: Tensor, highest: int) -> list[Sums]:
+    """Sum the differences of every order up to the highest, each taken of the one before."""
+    values, spanned, sums = _working(prediction), valid, []
+    for _ in range(highest):
+        # Neighbours of a smooth curve are so close that float32 has their difference exactly.
+        values, spanned = values.diff(dim=-1), spanned[..., 1:] & spanned[..., :-1]
+        sums.append((_sum(_masked(values.abs(), spanned)), spanned.sum(-1)))
+    return sums
 
 
 def smoothness(prediction: Tensor, valid: Tensor, sample_rate_hz: float = EMG_RATE_HZ) -> dict[str, Tensor]:
@@ -186,9 +255,11 @@ def smoothness(prediction: Tensor, valid: Tensor, sample_rate_hz: float = EMG_RA
         `velocity` [rad/s], `acceleration` [rad/s^2], `jerk` [rad/s^3]; `published_vel|acc|jerk`: the n-th difference
         x 2000 for every n.
     """
+    check_windows(prediction, valid)
     true, published = {}, {}
-    for order, (name, published_name) in enumerate(zip(DERIVATIVES, PUBLISHED_DERIVATIVES, strict=True), start=1):
-        size = mean(*differences(prediction, valid, order)).mean(-1)
+    names = zip(DERIVATIVES, PUBLISHED_DERIVATIVES, _differences(prediction, valid, len(DERIVATIVES)), strict=True)
+    for order, (name, published_name, sums) in enumerate(names, start=1):
+        size = mean(*sums).mean(-1)
         true[name] = size * sample_rate_hz**order
         published[published_name] = size * PUBLISHED_DERIVATIVE_FACTOR
     return true | published
@@ -217,21 +288,25 @@ def error_histogram(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor
     ShapeError : the three do not fit together.
     DataError : a valid sample's error is NaN or infinite, which no bin holds.
     """
-    check_windows(prediction, valid, target)
-    error = (prediction.double() - target.double()).abs()
-    finite = _masked(error, valid).isfinite()
-    if not bool(finite.all()):
-        odd = torch.argwhere(~finite)
+    return histogram_of(absolute_error(prediction.double(), target.double(), valid), valid)
+
+
+def histogram_of(error: Tensor, valid: Tensor) -> Tensor:
+    """Count what `absolute_error` gave, as `error_histogram` does."""
+    if not all_finite(error):
+        odd = torch.argwhere(~error.isfinite())
         window, joint, sample = odd[0].tolist()
         raise DataError(
             f"window {window}, sample {sample}: the prediction of {JOINTS[joint]} or its label is NaN or infinite "
             f"({len(odd)} such values), expected finite angles; mark such samples invalid, or look at the weights"
         )
-    bins = (error / HISTOGRAM_WIDTH_RAD).clamp(max=HISTOGRAM_BINS - 1).long()
-    n_windows = len(prediction)
-    bins += HISTOGRAM_BINS * torch.arange(n_windows, device=bins.device).reshape(-1, 1, 1)
-    counted = bins.transpose(-1, -2)[valid].flatten()
-    return torch.bincount(counted, minlength=n_windows * HISTOGRAM_BINS).reshape(n_windows, HISTOGRAM_BINS)
+    # Bins of single windows fit 16 bits, which are counted twice as fast as 64.
+    bins = (error / HISTOGRAM_WIDTH_RAD).clamp_(max=HISTOGRAM_BINS - 1).short()
+    counts = []
+    for of_window, usable in zip(bins, valid, strict=True):
+        counted = of_window if bool(usable.all()) else of_window[:, usable]
+        counts.append(torch.bincount(counted.flatten(), minlength=HISTOGRAM_BINS))
+    return torch.stack(counts) if counts else bins.new_zeros((0, HISTOGRAM_BINS), dtype=torch.int64)
 
 
 def histogram_percentile(counts: NDArray[np.int64], percent: float) -> float:
@@ -269,9 +344,14 @@ def variance_sums(prediction: Tensor, target: Tensor, valid: Tensor) -> Sums:
         Valid samples.
     """
     check_windows(prediction, valid, target)
-    residual, recorded = prediction.double() - target.double(), target.double()
-    total = torch.stack([_masked(part, valid).sum(-1) for part in (residual**2, recorded, recorded**2)], dim=1)
-    return total, valid.sum(-1)
+    return residual_sums(absolute_error(prediction.double(), target.double(), valid), target, valid)
+
+
+def residual_sums(error: Tensor, target: Tensor, valid: Tensor) -> Sums:
+    """Sum what `absolute_error` gave, and the targets, as `variance_sums` does."""
+    # The targets' two sums are subtracted from each other, so they need all of float64.
+    recorded = _masked(target.double(), valid)
+    return torch.stack([_sum(error.square()), recorded.sum(-1), recorded.square().sum(-1)], dim=1), valid.sum(-1)
 
 
 def r2(total: NDArray[np.float64], count: NDArray[np.int64] | int) -> NDArray[np.float64]:
@@ -312,10 +392,13 @@ def error_over_time(prediction: Tensor, target: Tensor, valid: Tensor, bin_sampl
         Sum over the bin's valid samples of the error averaged over joints.
     count : Tensor, shape (window, bin)
     """
-    check_windows(prediction, valid, target)
-    error = _masked((prediction.double() - target.double()).abs(), valid).mean(-2)
+    return drift_sums(absolute_error(prediction.double(), target.double(), valid), valid, bin_samples)
+
+
+def drift_sums(error: Tensor, valid: Tensor, bin_samples: int) -> Sums:
+    """Sum what `absolute_error` gave by time, as `error_over_time` does."""
     padding = (0, -error.shape[-1] % bin_samples)
-    total = torch.nn.functional.pad(error, padding).unflatten(-1, (-1, bin_samples)).sum(-1)
+    total = _sum(torch.nn.functional.pad(error.mean(-2), padding).unflatten(-1, (-1, bin_samples)))
     count = torch.nn.functional.pad(valid.long(), padding).unflatten(-1, (-1, bin_samples)).sum(-1)
     return total, count
 
@@ -332,6 +415,25 @@ def check_windows(prediction: Tensor, valid: Tensor, target: Tensor | None = Non
         )
     if valid.dtype != torch.bool:
         raise ShapeError(f"valid must be a bool tensor (True = usable), got {valid.dtype}")
+
+
+def all_finite(values: Tensor) -> bool:
+    """Tell whether no value is NaN or infinite."""
+    # One NaN or Inf shows in the sum of all; a sum beyond the largest float may do so without.
+    return bool(values.sum().isfinite()) or bool(values.isfinite().all())
+
+
+def _working(angles: Tensor) -> Tensor:
+    """Angles in the type that scores are computed in: float32, or float64 where they came in that."""
+    # One layout, since the order of a float32 sum depends on it.
+    return (angles if angles.dtype == torch.float64 else angles.float()).contiguous()
+
+
+def _sum(values: Tensor) -> Tensor:
+    """Sum over the last axis, in float64."""
+    whole = values.shape[-1] // _RUN * _RUN
+    runs = values[..., :whole].unflatten(-1, (-1, _RUN)).sum(-1)
+    return runs.sum(-1, dtype=torch.float64) + values[..., whole:].sum(-1).double()
 
 
 def _masked(values: Tensor, valid: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ from emgpose.recording import (
     session_path,
 )
 from emgpose.recording.fingerprint import SamplesDigest
+from emgpose.recording.opening import recording_exists
 from emgpose.windows import read_windows, window_tensors
 
 TEST_STRIDE_SAMPLES: Final = 10_000
@@ -261,7 +262,7 @@ def condition_of(row: Row, by: Sequence[str]) -> str:
 
 def open_for(model: EmgModel, path: Path) -> Session:
     """Open a recording and prepare it for a model, or say why it cannot be scored."""
-    if not path.exists():
+    if not recording_exists(path):
         raise DataError(f"{path}: the metadata name this file, but it is missing; download it or remove its row")
     session = open_session(path)
     if not session.has_emg or not session.has_joint_angles:
@@ -276,8 +277,9 @@ def open_for(model: EmgModel, path: Path) -> Session:
 
 
 def _require_finite(session: Session, start: int, emg: Any) -> None:
-    bad = np.argwhere(~np.isfinite(emg))
-    if len(bad):
+    finite = np.isfinite(emg)
+    if not finite.all():
+        bad = np.argwhere(~finite)
         sample, channel = bad[0]
         raise DataError(
             f"{session.name}: EMG channel {session.channel_names[channel]} is {emg[sample, channel]} at sample "

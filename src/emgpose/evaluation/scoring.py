@@ -12,7 +12,7 @@ from torch import Tensor
 from emgpose import metrics
 from emgpose.evaluation.static_hand import StaticHand
 from emgpose.evaluation.totals import DRIFT_BIN_SAMPLES, Totals
-from emgpose.kinematics import HandModel
+from emgpose.kinematics import HandModel, forward_kinematics
 from emgpose.models import EmgModel, Mode
 from emgpose.models.emg_model import SCORED_SAMPLES
 from emgpose.models.resampling import blend
@@ -20,7 +20,7 @@ from emgpose.models.resampling import blend
 # Networks over whole windows keep every layer near the EMG's rate: 32 at once take 2.4 GiB (NeuroPose) and 3.7 GiB
 # (SensingDynamics), 4 take less than 1 GiB. A recurrent rollout is small, and faster the more windows step together.
 WHOLE_WINDOWS_AT_ONCE: Final = 4
-# Metrics compute in float64: 32 windows of 20 joints at once would take several hundred MiB.
+# What metrics make of few windows stays in the processor's cache: 4 at once took 4.2 ms a window, 1 took 5.9, 32 6.8.
 WINDOWS_MEASURED_AT_ONCE: Final = 4
 # Samples of a stream that go in together.
 STREAM_CHUNK_SAMPLES: Final = 2_000
@@ -133,25 +133,18 @@ class WindowScorer:
         """Give the scores of some windows, mode by mode."""
         target = torch.stack([window.joint_angles[:, -self.n_scored :] for window in windows]).to(self.device)
         valid = torch.stack([window.valid[-self.n_scored :] for window in windows]).to(self.device)
-        still = self.static.poses(initial_pose).unsqueeze(-1).expand_as(target)
-        static_scores = self._static_scores(still, target, valid)
-        static_scores |= self._recorded_smoothness(target, valid)
-        still_errors = _StaticErrors(still, target, valid)
+        recorded = _Recorded(self.hand, self.model.sample_rate_hz, target, valid, self.static.poses(initial_pose))
         for mode, angles in zip(self.modes, predictions, strict=True):
-            finite = angles.isfinite().flatten(1).all(-1)
+            finite = [metrics.all_finite(window) for window in angles]
             # Windows that are not finite are left out later; zeros keep the sums of the others defined.
-            prediction = torch.where(finite.reshape(-1, 1, 1), angles, 0.0)
-            values = metrics.score_windows(
-                prediction, target, valid, self.hand, sample_rate_hz=self.model.sample_rate_hz
-            )
-            columns = {name: _array(column) for name, column in (values | static_scores).items()}
-            totals = _totals_of(prediction, target, valid, still_errors)
+            prediction = angles if all(finite) else torch.where(angles.isfinite(), angles, 0.0)
+            values, totals = recorded.score(prediction)
             yield [
                 WindowScores(
                     mode,
-                    bool(finite[i]),
+                    finite[i],
                     int(totals[i].n_valid),
-                    {name: float(column[i]) for name, column in columns.items()},
+                    {name: float(column[i]) for name, column in values.items()},
                     totals[i],
                 )
                 for i in range(len(windows))
@@ -164,36 +157,52 @@ class WindowScorer:
         parts = zip(emg.split(WHOLE_WINDOWS_AT_ONCE), poses, strict=False)
         return torch.cat([predict_windows(self.model, part, pose, mode) for part, pose in parts])
 
-    def _static_scores(self, still: Tensor, target: Tensor, valid: Tensor) -> dict[str, Tensor]:
-        scores = metrics.joint_means(*metrics.angle_error(still, target, valid))
-        scores |= metrics.landmark_means(*metrics.landmark_error(still, target, valid, self.hand))
-        return {f"static_{name}": scores[name] for name in STATIC_METRICS}
 
-    def _recorded_smoothness(self, target: Tensor, valid: Tensor) -> dict[str, Tensor]:
-        scores = metrics.smoothness(target, valid, self.model.sample_rate_hz)
-        return {f"recorded_{name}": scores[name] for name in metrics.DERIVATIVES}
+class _Recorded:
+    """The recorded side of a few windows: all that a score needs and no prediction changes, computed once.
 
+    Errors are float32, since predictions and labels are; see `metrics.absolute_error`.
+    """
 
-class _StaticErrors:
-    """What the static hand adds to the totals of a batch of windows, whatever the mode."""
+    def __init__(
+        self, hand: HandModel, sample_rate_hz: float, target: Tensor, valid: Tensor, static_pose: Tensor
+    ) -> None:
+        self.hand, self.sample_rate_hz = hand, sample_rate_hz
+        self.target, self.valid = target, valid
+        self.scored = valid[..., :: metrics.LANDMARK_STRIDE]
+        self.landmarks = metrics.scored_landmarks(target, valid, hand)
+        error = metrics.absolute_error(static_pose.unsqueeze(-1).expand_as(target), target, valid)
+        # The static hand has one pose, whose landmarks stand against those of every sample.
+        held = forward_kinematics(static_pose.double(), hand).unsqueeze(1)
+        static = self._means(error, held)
+        recorded = metrics.smoothness(target, valid, sample_rate_hz)
+        self.columns = {f"static_{name}": _array(static[name]) for name in STATIC_METRICS}
+        self.columns |= {f"recorded_{name}": _array(recorded[name]) for name in metrics.DERIVATIVES}
+        self.static_histogram = _array(metrics.histogram_of(error, valid))
+        self.static_drift = _array(metrics.drift_sums(error, valid, DRIFT_BIN_SAMPLES)[0])
 
-    def __init__(self, still: Tensor, target: Tensor, valid: Tensor) -> None:
-        self.drift = _array(metrics.error_over_time(still, target, valid, DRIFT_BIN_SAMPLES)[0])
-        self.histogram = _array(metrics.error_histogram(still, target, valid))
+    def score(self, prediction: Tensor) -> tuple[dict[str, NDArray[np.generic]], list[Totals]]:
+        """Give every score by name, each of shape (window,), and the totals of each window."""
+        error = metrics.absolute_error(prediction, self.target, self.valid)
+        scores = self._means(error, metrics.scored_landmarks(prediction, self.valid, self.hand))
+        scores |= metrics.smoothness(prediction, self.valid, self.sample_rate_hz)
+        return {name: _array(column) for name, column in scores.items()} | self.columns, self._totals(error)
 
+    def _means(self, error: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
+        return metrics.joint_means(*metrics.angle_sums(error, self.valid)) | metrics.landmark_means(
+            *metrics.landmark_sums(landmarks, self.landmarks, self.scored)
+        )
 
-def _totals_of(prediction: Tensor, target: Tensor, valid: Tensor, still: _StaticErrors) -> list[Totals]:
-    histogram = _array(metrics.error_histogram(prediction, target, valid))
-    variance, n_valid = (_array(part) for part in metrics.variance_sums(prediction, target, valid))
-    drift, drift_count = (
-        _array(part) for part in metrics.error_over_time(prediction, target, valid, DRIFT_BIN_SAMPLES)
-    )
-    totals = []
-    for i in range(len(prediction)):
-        total = Totals(drift.shape[1], histogram[i], still.histogram[i], variance[i], n_valid[i])
-        total.drift, total.static_drift, total.drift_count = drift[i], still.drift[i], drift_count[i]
-        totals.append(total)
-    return totals
+    def _totals(self, error: Tensor) -> list[Totals]:
+        histogram = _array(metrics.histogram_of(error, self.valid))
+        variance, n_valid = (_array(part) for part in metrics.residual_sums(error, self.target, self.valid))
+        drift, drift_count = (_array(part) for part in metrics.drift_sums(error, self.valid, DRIFT_BIN_SAMPLES))
+        totals = []
+        for i in range(len(error)):
+            total = Totals(drift.shape[1], histogram[i], self.static_histogram[i], variance[i], n_valid[i])
+            total.drift, total.static_drift, total.drift_count = drift[i], self.static_drift[i], drift_count[i]
+            totals.append(total)
+        return totals
 
 
 def _array(tensor: Tensor) -> NDArray[np.generic]:

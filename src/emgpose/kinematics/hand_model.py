@@ -220,6 +220,11 @@ class HandModel:
         return [(key, getattr(self, key)) for key in _TENSOR_FIELDS]
 
     @cached_property
+    def _joint_map(self) -> Tensor:
+        with torch.inference_mode(mode=False):
+            return _joint_map(self.joint_axes, self.joint_rest_mm)
+
+    @cached_property
     def _landmark_map(self) -> Tensor:
         with torch.inference_mode(mode=False):
             return _skinning_map(self.landmark_rest_mm, self.landmark_weights)
@@ -266,29 +271,43 @@ def bone_frames(joint_angles: Tensor, hand: HandModel) -> Tensor:
     -------
     Tensor, shape (..., xyz=3, bone=17, 4): for each bone three columns of rotation, then the translation [mm].
     """
-    rotation = _joint_rotations(joint_angles, hand.joint_axes.to(joint_angles))
-    rest = hand.joint_rest_mm.to(joint_angles).unsqueeze(-1)
-    per_joint = torch.cat([rotation, rest - rotation @ rest], dim=-1).unflatten(-3, (len(FINGERS), 4))
-    chain = per_joint[..., 0, :, :]
-    frames = []
+    return _frames(joint_angles, hand).movedim(-1, 0).reshape(*joint_angles.shape[:-1], 3, len(BONES), 4)
+
+
+def _frames(joint_angles: Tensor, hand: HandModel) -> Tensor:
+    """Give the bone frames of all poses, (xyz=3, bone=17, 4, pose): poses innermost, so that steps run over vectors."""
+    still, by_sine, by_cosine = hand._joint_map.to(joint_angles)
+    angles = joint_angles.reshape(-1, N_JOINTS).t().contiguous()
+    turned = torch.addcmul(still + by_sine * torch.sin(angles), by_cosine, 1 - torch.cos(angles))
+    # (row, column, finger, joint of the finger, pose)
+    per_joint = turned.unflatten(2, (len(FINGERS), 4))
+    chain = per_joint[:, :, :, 0]
+    fingers = []
     for joint in range(1, 4):
-        turn, shift = chain[..., :3], chain[..., 3:]
-        step = per_joint[..., joint, :, :]
-        chain = torch.cat([turn @ step[..., :3], turn @ step[..., 3:] + shift], dim=-1)
-        frames.append(chain)
-    fingers = torch.stack(frames, dim=-3).flatten(-4, -3)
-    still = torch.eye(3, 4, dtype=fingers.dtype, device=fingers.device).expand(*fingers.shape[:-3], 2, 3, 4)
-    return torch.cat([still, fingers], dim=-3).transpose(-3, -2)
+        step = per_joint[:, :, :, joint]
+        moved = chain[:, 0, None] * step[0]
+        for row in (1, 2):
+            moved = torch.addcmul(moved, chain[:, row, None], step[row])
+        chain = torch.cat([moved[:, :3], moved[:, 3:] + chain[:, 3:]], dim=1)
+        fingers.append(chain)
+    # (row, finger, bone of the finger, column, pose)
+    bones = torch.stack(fingers, dim=3).permute(0, 2, 3, 1, 4).flatten(1, 2)
+    palm = torch.eye(3, 4, dtype=bones.dtype, device=bones.device)[:, None, :, None].expand(3, 2, 4, bones.shape[-1])
+    return torch.cat([palm, bones], dim=1)
 
 
-def _joint_rotations(joint_angles: Tensor, axes: Tensor) -> Tensor:
-    """Rotation about each axis (Rodrigues' formula), shape (..., joint, 3, 3)."""
+def _joint_map(axes: Tensor, rest_mm: Tensor) -> Tensor:
+    """Rodrigues' formula for turns through the rest positions: what stands, what goes with sine and with 1 - cosine.
+
+    Shape (3, row=3, 4, joint, 1), float64: three columns of rotation, then the translation [mm].
+    """
+    axes, rest = axes.double(), rest_mm.double().unsqueeze(-1)
     x, y, z = axes.unbind(-1)
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
-    sine = torch.sin(joint_angles)[..., None, None]
-    one_minus_cosine = (1 - torch.cos(joint_angles))[..., None, None]
-    return torch.eye(3, dtype=axes.dtype, device=axes.device) + sine * cross + one_minus_cosine * (cross @ cross)
+    turns = [torch.cat([turn, -turn @ rest], dim=-1) for turn in (cross, cross @ cross)]
+    still = torch.eye(3, 4, dtype=axes.dtype, device=axes.device).expand_as(turns[0])
+    return torch.stack([still, *turns]).movedim(1, -1).unsqueeze(-1).contiguous()
 
 
 def _skinning_map(points_mm: Tensor, weights: Tensor) -> Tensor:
@@ -324,9 +343,9 @@ def _placed_tensor(joint_angles: Tensor, hand: HandModel, skinning_map: Tensor) 
     working = torch.promote_types(joint_angles.dtype, torch.float32)
     device = joint_angles.device
     with torch.autocast(device.type, enabled=False):
-        frames = bone_frames(joint_angles.to(working), hand)
-        placed = frames.flatten(-2) @ skinning_map.to(device, working)
-    return placed.transpose(-1, -2).to(joint_angles.dtype)
+        frames = _frames(joint_angles.to(working), hand)
+        placed = skinning_map.t().to(device, working) @ frames.flatten(1, 2)
+    return placed.permute(2, 1, 0).reshape(*joint_angles.shape[:-1], skinning_map.shape[1], 3).to(joint_angles.dtype)
 
 
 def _geometry_digest(hand: HandModel) -> str:
