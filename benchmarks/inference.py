@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from paired import Ratio, print_heading, time_in_turns
@@ -51,10 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8, 32], help="batch sizes")
     parser.add_argument("--repeats", type=int, default=5, help="pairs timed for each")
-    parser.add_argument("--threads", type=int, help="torch's threads (default: torch's own)")
+    parser.add_argument("--threads", type=int, help="threads of torch and numpy (default: their own)")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
+        threadpool_limits(options.threads, user_api="blas")
     print_heading(f"prediction, {WINDOW_SAMPLES} samples")
     ratios = [ratio for batch_size in options.batch for ratio in compare(batch_size, options.repeats)]
     return 0 if all(ratio.is_met for ratio in ratios) else 1

@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.utils import prune
+from torch.nn.utils.parametrizations import weight_norm
 
 from emgpose.models import PoseModel, build_model, rollout_gradient
 from emgpose.models.decoders import Decoder, LstmConfig, LstmDecoder, MlpConfig, MlpDecoder
 from emgpose.models.products import Product, add_outer_products, can_multiply_bfloat16, uses_onednn
 from emgpose.models.rollout_gradient import MIN_STEPS, roll_out_steps
+from emgpose.models.tds import TdsFeedForward
 from emgpose.models.update_rules import HybridUpdate, PositionUpdate, UpdateRule, VelocityUpdate
 from small_models import SMALL, small_model
 
@@ -165,6 +168,35 @@ def test_two_rollouts_of_one_decoder_add_up_and_a_graph_can_be_used_twice() -> N
     for keep in (True, False):
         twice = torch.autograd.grad(total, list(decoder.parameters()), retain_graph=keep)
         torch.testing.assert_close(twice, tuple(2 * gradient for gradient in once))
+
+
+@pytest.mark.parametrize("name", ["tracking_vemg2pose", "tracking_emg2pose"])
+def test_pruned_and_wrapped_layers_train_and_hooks_are_called(name: str) -> None:
+    model, called = small_model(name), []
+    assert isinstance(model, PoseModel)
+    feed_forward = next(layer for layer in model.featurizer.layers if isinstance(layer, TdsFeedForward))
+    layers = [model.featurizer.layers[0].conv, feed_forward.inner, model.decoder.out]
+    for layer in layers:
+        prune.l1_unstructured(layer, "weight", 0.5)
+        layer.register_forward_hook(lambda layer, *_: called.append(layer))
+    weight_norm(feed_forward.outer)
+    emg, optimizer = torch.randn(2, 16, 12_000), torch.optim.SGD(model.parameters(), 1e-3)
+    for _ in range(2):
+        model.zero_grad()
+        model.rollout(emg, torch.zeros(2, 20)).square().mean().backward()
+        optimizer.step()
+    assert set(called) == set(layers)
+    assert all(layer.weight_orig.grad[layer.weight_mask == 0].eq(0).all() for layer in layers)
+
+
+def test_poses_changed_in_place_leave_the_stream_alone() -> None:
+    model = small_model("tracking_vemg2pose", scale=0.1)
+    with torch.no_grad():
+        poses, state = model(torch.randn(2, 16, 3_000), model.initial_state(batch_size=2))
+    last = poses[..., -1].clone()
+    poses.zero_()
+    assert torch.equal(state.pose, last)
+    assert last.any()
 
 
 def test_weights_changed_before_the_backward_pass_are_noticed() -> None:

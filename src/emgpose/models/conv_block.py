@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from emgpose.errors import ConfigError
 from emgpose.models.conv_gradient import conv_relu_norm, has_own_gradient
+from emgpose.models.plain_layers import are_layers_plain
 from emgpose.timing import FrameGrid
 
 # Frames of a batch from which copying a weight into another layout costs less than it saves.
@@ -67,9 +68,11 @@ class ConvBlock(nn.Module):
         x, n_frames, tail = join_tail(tail, x, self.kernel, self.stride)
         if n_frames == 0:
             return x.new_zeros((x.shape[0], self.n_out, 0)), tail
-        if has_own_gradient(x, self.conv.weight, len(x) * n_frames):
+        is_plain = are_layers_plain(self)
+        if is_plain and has_own_gradient(x, self.conv.weight, len(x) * n_frames):
             return conv_relu_norm(x, self.conv, self.norm), tail
-        return norm_channels(self.norm, functional.relu(self._convolve(x, n_frames))), tail
+        y = self._convolve(x, n_frames) if is_plain else self.conv(x)
+        return norm_channels(self.norm, functional.relu(y)), tail
 
     def _convolve(self, x: Tensor, n_frames: int) -> Tensor:
         """Apply the convolution; many frames with time outside and channels inside in memory, as the layer norm reads.

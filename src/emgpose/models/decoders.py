@@ -24,6 +24,11 @@ DecoderState = tuple[Tensor, ...]
 _LSTM_TENSORS: Final = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
+def _weight_and_bias(layer: Any) -> list[Tensor]:
+    """Give both by name: the replicas of `nn.DataParallel` have no `parameters()`."""
+    return [layer.weight, layer.bias]
+
+
 def check_scale(scale: float) -> None:
     """Refuse an output scalar that makes every pose NaN or infinite."""
     if not math.isfinite(scale):
@@ -112,8 +117,8 @@ class LstmDecoder(nn.Module):
             for layer in range(self.config.num_layers)
         ]
         for index, linear in enumerate(self.head):
-            layers.append((DenseLayer(is_leaky=index > 0), list(linear.parameters())))
-        layers.append((DenseLayer(is_leaky=True, scale=self.config.scale), list(self.out.parameters())))
+            layers.append((DenseLayer(is_leaky=index > 0), _weight_and_bias(linear)))
+        layers.append((DenseLayer(is_leaky=True, scale=self.config.scale), _weight_and_bias(self.out)))
         return layers
 
 
@@ -171,10 +176,10 @@ class MlpDecoder(nn.Module):
 
     def rollout_layers(self) -> RolloutLayers:
         """Describe `step` for `roll_out_steps`."""
-        layers: list[tuple[LstmLayer | DenseLayer, list[Tensor]]] = [(DenseLayer(), list(self._first.parameters()))]
+        layers: list[tuple[LstmLayer | DenseLayer, list[Tensor]]] = [(DenseLayer(), _weight_and_bias(self._first))]
         for linear, norm in zip((*self.hidden[1:], self.out), self.norms, strict=True):
             scale = self.config.scale if linear is self.out else 1.0
-            tensors = [*linear.parameters(), *norm.parameters()]
+            tensors = [*_weight_and_bias(linear), *_weight_and_bias(norm)]
             layers.append((DenseLayer(is_leaky=True, scale=scale), tensors))
         return layers
 

@@ -144,7 +144,7 @@ class EmgModel(nn.Module, ABC):
     why_not_causal: ClassVar[str] = "it is not causal"
 
     def prepare_for_hops(self) -> None:
-        """Lay the weights out for live hops; values stay. Layers must not be exchanged afterwards."""
+        """Lay the weights out for live hops; values stay."""
         lay_out_for_hops(self)
 
     def check_batch(self, emg: Tensor) -> None:

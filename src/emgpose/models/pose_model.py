@@ -12,6 +12,7 @@ Sources: Salter et al. 2024 (arXiv 2412.02725); Hadidi et al. (arXiv 2603.08212)
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import gcd
 from typing import Any, ClassVar, Final, Literal
@@ -33,12 +34,15 @@ from emgpose.models.in_numpy import (
     NumpyFeaturizer,
     NumpyRollout,
     array_of_rows,
+    has_one_thread,
     may_run_in_numpy,
+    no_overflow,
     prepare_for_hops,
     prepared_for,
     rollout_of,
     tensor_of_rows,
 )
+from emgpose.models.plain_layers import are_layers_plain
 from emgpose.models.resampling import Between, StreamPlacing, align_centres, align_corners, blend, blend_rows
 from emgpose.models.rollout_gradient import can_run_at_once, roll_out_steps
 from emgpose.models.rollouts import ChunkedEmg, FrameStore, PoseTrack, Rollout, StreamRollout, batch_of_one, rows_of
@@ -189,13 +193,14 @@ class PoseModel(EmgModel):
         (poses (batch, joint, step), the last pose, the decoder's state)
         """
         # With several threads, torch's and numpy's would keep each other from working.
-        if torch.get_num_threads() == 1 and may_run_in_numpy(features):
+        if may_run_in_numpy(features) and has_one_thread():
             rollout = rollout_of(self.decoder)
             if rollout is not None:
-                return rollout(self.update, array_of_rows(features), pose, state, first)
-        if can_run_at_once(features):
+                with suppress(FloatingPointError), no_overflow():
+                    return rollout(self.update, array_of_rows(features), pose, state, first)
+        if can_run_at_once(features) and are_layers_plain(self.decoder):
             rows, state = roll_out_steps(self.decoder.rollout_layers(), self.update, features, pose, state, first)
-            return rows.permute(1, 2, 0), rows[-1], state
+            return rows.permute(1, 2, 0), rows[-1].clone(), state
         by_step: list[Tensor] = []
         for offset, projected in enumerate(self.decoder.project(features).unbind(0)):
             output, state = self.decoder.step(projected, pose, state)
@@ -276,7 +281,8 @@ class PoseModel(EmgModel):
         if emg.shape[-1] <= _HOP_SAMPLES and may_run_in_numpy(emg):
             featurizer, rollout = prepared_for(self.featurizer), prepared_for(self.decoder)
             if featurizer is not None and rollout is not None:
-                return self._forward_in_numpy(emg, state, featurizer, rollout)
+                with suppress(FloatingPointError), no_overflow():
+                    return self._forward_in_numpy(emg, state, featurizer, rollout)
         new, tails = self.featurize(emg, state.tails)
         features = torch.cat((state.features, new), dim=-1)
         n_samples = state.n_samples + emg.shape[-1]

@@ -18,6 +18,7 @@ from emgpose.errors import ConfigError
 from emgpose.models.config_json import check_layers
 from emgpose.models.conv_block import ConvBlock, check_conv_sizes, join_tail, norm_channels
 from emgpose.models.conv_gradient import has_own_gradient, linear
+from emgpose.models.plain_layers import are_layers_plain
 from emgpose.timing import FrameGrid
 
 
@@ -101,7 +102,7 @@ class TdsFeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channel, time) to the same shape."""
         x = x.transpose(1, 2)
-        if has_own_gradient(x, self.inner.weight, x.shape[0] * x.shape[1]):
+        if has_own_gradient(x, self.inner.weight, x.shape[0] * x.shape[1]) and are_layers_plain(self):
             y: Tensor = linear(functional.relu(linear(x, self.inner)), self.outer)
         else:
             y = self.outer(functional.relu(self.inner(x)))

@@ -1,14 +1,16 @@
 """Decoders and update rules of one row: the steps of a rollout, one vector at a time."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from emgpose.hand import N_JOINTS
 from emgpose.models.decoders import LstmDecoder, MlpDecoder
 from emgpose.models.in_numpy.layers import Rows, array_of, leaky_relu
-from emgpose.models.update_rules import HybridUpdate, PositionUpdate, UpdateRule
+from emgpose.models.update_rules import PositionUpdate, UpdateRule, VelocityUpdate
 
 Vector = NDArray[np.float32]
 
@@ -87,7 +89,10 @@ class NumpyMlpDecoder:
         first, *rest = [(array_of(linear.weight), array_of(linear.bias)) for linear in (*decoder.hidden, decoder.out)]
         self._for_features, self._for_pose = first[0][:, : decoder.n_features], first[0][:, decoder.n_features :]
         self._bias = first[1]
-        norms = [(array_of(norm.weight), array_of(norm.bias), np.float32(norm.eps)) for norm in decoder.norms]
+        norms = [
+            (array_of(norm.weight), array_of(norm.bias), np.float32(cast(nn.LayerNorm, norm).eps))
+            for norm in decoder.norms
+        ]
         self._rest = list(zip(norms, rest, strict=True))
         self._scale = np.float32(decoder.config.scale)
 
@@ -109,8 +114,8 @@ class NumpyMlpDecoder:
 
 def moved(update: UpdateRule, step: int, output: Vector, pose: Vector) -> Vector:
     """Apply an update rule to single poses (joint,) [rad]."""
+    if isinstance(update, VelocityUpdate):
+        return pose + output
     if isinstance(update, PositionUpdate):
         return output
-    if isinstance(update, HybridUpdate):
-        return output[:N_JOINTS] if step < update.position_steps else pose + output[N_JOINTS:]
-    return pose + output
+    return output[:N_JOINTS] if step < update.position_steps else pose + output[N_JOINTS:]

@@ -4,12 +4,14 @@ Weights are read where the modules keep them, so that there is nothing to keep i
 must be laid out (`prepare_for_hops`).
 """
 
+import functools
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
@@ -19,6 +21,7 @@ from emgpose.models.decoders import LstmDecoder, MlpDecoder
 from emgpose.models.in_numpy.decoders import NumpyLstmDecoder, NumpyMlpDecoder, Vector, moved
 from emgpose.models.in_numpy.layers import NumpyConvBlock, NumpyFeedForward, NumpyTdsConv, Rows, array_of, times
 from emgpose.models.layout import lay_out_for_hops
+from emgpose.models.plain_layers import PLAIN, is_plain
 from emgpose.models.tds import TdsConv, TdsFeaturizer, TdsFeedForward
 from emgpose.models.update_rules import UpdateRule
 
@@ -28,10 +31,7 @@ _LAYERS: Final[dict[type, Any]] = {
     TdsFeedForward: NumpyFeedForward,
 }
 # What parts are made of; with anything else, such as a quantized or wrapped layer, they run in torch.
-_KNOWN: Final = {
-    *(TdsFeaturizer, ConvNetFeaturizer, LstmDecoder, MlpDecoder, *_LAYERS),
-    *(nn.Conv1d, nn.Conv2d, nn.Linear, nn.LayerNorm, nn.LSTM, nn.ModuleList),
-}
+_KNOWN: Final = PLAIN | {TdsFeaturizer, ConvNetFeaturizer, LstmDecoder, MlpDecoder, *_LAYERS}
 
 
 class NumpyFeaturizer:
@@ -80,32 +80,32 @@ class NumpyRollout:
 
 
 class _Prepared:
-    """What stands in for a module, as long as the module still has the weights that it was made from."""
+    """What stands in for a module, as long as the module still has the layers and weights that it was made from."""
 
     def __init__(self, module: nn.Module, stand_in: NumpyFeaturizer | NumpyRollout) -> None:
         self.stand_in = stand_in
-        self._owners = [owner._parameters for owner in module.modules() if owner._parameters]
+        layers = list(module.modules())
+        self._owners = [owned for layer in layers for owned in (layer._parameters, layer._modules) if owned]
+        self._hooks = [hooks for layer in layers for hooks in (layer._forward_hooks, layer._forward_pre_hooks)]
         # Held, so that neither an identity nor an address is given to another.
-        self._weights = [weight for owner in self._owners for weight in owner.values() if weight is not None]
+        self._owned = [one for owned in self._owners for one in owned.values()]
+        self._weights = [one for one in self._owned if isinstance(one, Tensor)]
         self._identities, self._addresses = self._now()
 
     def _now(self) -> tuple[list[int], list[int]]:
-        identities = [id(weight) for owner in self._owners for weight in owner.values()]
+        identities = [id(one) for owned in self._owners for one in owned.values()]
         return identities, [weight.data_ptr() for weight in self._weights]
 
     def is_current(self) -> bool:
-        """Whether no weight was replaced or moved; values may have changed."""
-        return self._now() == (self._identities, self._addresses)
+        """Whether no layer or weight was replaced or moved, and no hook added; values may have changed."""
+        return not any(self._hooks) and self._now() == (self._identities, self._addresses)
 
 
 _PREPARED: Final[weakref.WeakKeyDictionary[nn.Module, _Prepared]] = weakref.WeakKeyDictionary()
 
 
 def prepare_for_hops(parts: Iterable[nn.Module]) -> None:
-    """Lay the weights of featurizer and decoder out for live hops, and keep what stands in for them.
-
-    Layers must not be exchanged afterwards; weights may change.
-    """
+    """Lay the weights of featurizer and decoder out for live hops, and keep what stands in for them."""
     for part in parts:
         lay_out_for_hops(part)
         if _is_known(part):
@@ -128,6 +128,22 @@ def may_run_in_numpy(x: Tensor) -> bool:
     )
 
 
+def has_one_thread() -> bool:
+    """Tell whether torch and the library of numpy's products both use a single thread."""
+    return torch.get_num_threads() == 1 and all(library.num_threads == 1 for library in _libraries_of_products())
+
+
+@functools.cache
+def _libraries_of_products() -> Sequence[Any]:
+    libraries: Sequence[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
+    return libraries
+
+
+def no_overflow() -> np.errstate:
+    """Keep numpy as quiet as torch, but for overflow: that ends in a FloatingPointError, and torch is asked instead."""
+    return np.errstate(over="raise", invalid="ignore", divide="ignore")
+
+
 def prepared_for(part: nn.Module) -> Any:
     """Give what stands in for a featurizer or decoder that was prepared for hops; None where torch must compute."""
     prepared = _PREPARED.get(part)
@@ -142,10 +158,10 @@ def rollout_of(decoder: nn.Module) -> NumpyRollout | None:
 def _is_known(part: nn.Module) -> bool:
     """Tell whether a module is all of the kinds known here, float32 on the CPU, without hooks."""
     for module in part.modules():
-        if type(module) not in _KNOWN or module._forward_hooks or module._forward_pre_hooks:
+        if not is_plain(module, _KNOWN):
             return False
-        for weight in module._parameters.values():
-            if weight is None or weight.dtype != torch.float32 or weight.device.type != "cpu":
+        for weight in module.parameters(recurse=False):
+            if weight.dtype != torch.float32 or weight.device.type != "cpu":
                 return False
     return True
 
