@@ -1,9 +1,13 @@
 """Fixtures for every test."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
+
+# A shell starts jobs of the background with Ctrl-C ignored, and every process of theirs inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

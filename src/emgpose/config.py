@@ -22,6 +22,7 @@ OPTIMIZERS: Final = ("adam", "adamw")
 SCHEDULES: Final = ("constant", "warmup_cosine")
 ACCELERATORS: Final = ("auto", "cpu", "cuda")
 PRECISIONS: Final = ("32", "bf16")
+SAMPLINGS: Final = ("uniform", "user", "stage")
 # More would be refused by the operating system, in a way that ends the process without a word.
 MAX_THREADS: Final = 1024
 LOGGERS: Final = ("tensorboard", "wandb", "none")
@@ -68,7 +69,7 @@ class DataConfig:
     Parameters
     ----------
     root : str
-        Folder of the data set: `metadata.csv` and the recordings.
+        Folder of the data set: `metadata.csv` and the recordings, a prepared store, or a BIDS data set.
     window_samples, val_window_samples : int or None
         Samples at 2 kHz of a training and of a validation window, the model's left context included. None: the model's
         `test_window` (its context and 10,000 samples that are scored).
@@ -85,12 +86,17 @@ class DataConfig:
         Train on so many hours [h] of recordings, nested likewise.
     where : str or None
         A pandas query over the columns of the metadata; limits training and validation recordings.
+    sampling : "uniform", "user" or "stage"
+        What training windows an epoch takes. "uniform": every one once. "user", "stage": as many windows in all, but as
+        many of each user, or of each stage, whatever was recorded of them; some then come more than once in an epoch,
+        and others not in each. A window that comes again in the same epoch has the same jitter and augmentation.
     batch_size : int
         Windows of a batch, over all processes together.
     workers : int
         Processes that read windows, beside each training process; they change no number.
     in_memory_gib : float
-        Recordings are kept in memory when all of them fit into this many GiB, of each training process.
+        Recordings are kept in memory when all of them fit into this many GiB, of each training process. Those of a
+        prepared store never are: nothing of it is read before a window is drawn, and the system's page cache holds it.
     """
 
     root: str = MISSING
@@ -103,6 +109,7 @@ class DataConfig:
     num_stages: int | None = None
     hours: float | None = None
     where: str | None = None
+    sampling: str = "uniform"
     batch_size: int = 64
     workers: int = 0
     in_memory_gib: float = 4.0
@@ -113,6 +120,7 @@ class DataConfig:
         _at_least(self, "data", 1, "num_users", "num_stages")
         _at_least(self, "data", 0, "workers", "in_memory_gib")
         _above_zero(self, "data", "hours")
+        _one_of("data.sampling", self.sampling, SAMPLINGS)
 
 
 @dataclass

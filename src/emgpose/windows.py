@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 from emgpose.errors import ConfigError, DataError
 from emgpose.recording import Session, open_session
 from emgpose.recording.session import CHUNK_SAMPLES, SessionSlice
+from emgpose.recording.store import StoreReader
 
 # The published loader ends a block this many samples before the end of its run of valid samples.
 LOST_SAMPLES: Final = 2
@@ -73,7 +74,10 @@ def window_starts(
     -------
     int64 array, shape (window,)
     """
-    starts, _ = _starts_and_room(n_samples, window, window if stride is None else stride, valid_runs)
+    step = window if stride is None else stride
+    _require_sizes(window, step)
+    blocks = np.array(window_blocks(n_samples, window, valid_runs), dtype=np.int64).reshape(-1, 2)
+    _, starts, _ = _windows_of_blocks(blocks[:, 0], blocks[:, 1], window, step)
     return starts
 
 
@@ -82,18 +86,18 @@ def _require_sizes(window: int, stride: int) -> None:
         raise ConfigError(f"windows need a length and a stride of at least 1 sample, got {window} and {stride}")
 
 
-def _starts_and_room(
-    n_samples: int, window: int, stride: int, valid_runs: Iterable[Range] | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Window starts, and how far jitter may move each of them (exclusive; 0 and 1 mean not at all)."""
-    _require_sizes(window, stride)
-    starts: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
-    rooms = list(starts)
-    for block_start, block_stop in window_blocks(n_samples, window, valid_runs):
-        block = np.arange(block_start, block_stop - window + 1, stride, dtype=np.int64)
-        starts.append(block)
-        rooms.append(np.clip(block_stop - (block + window), 0, stride))
-    return np.concatenate(starts), np.concatenate(rooms)
+def _windows_of_blocks(
+    start: NDArray[np.int64], stop: NDArray[np.int64], window: int, stride: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Cut blocks into windows.
+
+    Returns the block of each window, its start, and how far jitter may move it (exclusive; 0 and 1 mean not at all).
+    """
+    counts = np.maximum(stop - start - window, -stride) // stride + 1
+    block = np.repeat(np.arange(len(counts)), counts)
+    within = np.arange(len(block)) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts = start[block] + within * stride
+    return block, starts, np.clip(stop[block] - (starts + window), 0, stride)
 
 
 def read_windows(
@@ -144,10 +148,10 @@ def read_windows(
             if not (run_is_open and run_start == held.start):
                 next_start = run_start
             while next_start + window <= run_stop - LOST_SAMPLES:
-                yield _part(held, next_start, next_start + window)
+                yield held.part(next_start, next_start + window)
                 next_start += step
         run_is_open = bool(held.valid[-1])
-        held = _part(held, min(next_start, held.stop) if run_is_open else held.stop, held.stop)
+        held = held.part(next_start if run_is_open else held.stop, held.stop)
 
 
 def _runs(samples: SessionSlice) -> list[Range]:
@@ -165,18 +169,13 @@ def _joined(first: SessionSlice, second: SessionSlice) -> SessionSlice:
     )
 
 
-def _part(samples: SessionSlice, start: int, stop: int) -> SessionSlice:
-    inside = slice(start - samples.start, stop - samples.start)
-    return SessionSlice(start, samples.emg[inside], samples.joint_angles[inside], samples.valid[inside])
-
-
 @dataclass(frozen=True)
 class WindowIndex:
     """Every window of a list of recordings, as arrays with one entry per window.
 
     Parameters
     ----------
-    paths : tuple of Path
+    paths : sequence of Path
         The recordings.
     window : int
         Samples of a window.
@@ -188,7 +187,7 @@ class WindowIndex:
         Jitter adds an integer in [0, room).
     """
 
-    paths: tuple[Path, ...]
+    paths: Sequence[Path]
     window: int
     session: NDArray[np.int64]
     start: NDArray[np.int64]
@@ -204,27 +203,50 @@ class WindowIndex:
         ------
         DataError : a session did not come from a file, so a data set could not open it again.
         """
-        starts, rooms, owners, paths = [], [], [], []
-        for number, session in enumerate(sessions):
+        for session in sessions:
             if session.path is None:
                 raise DataError(
                     f"session {session.name}: a window index needs sessions that come from files, this one has no "
                     "path; write it with emgpose.recording.write_emg2pose_hdf5 first"
                 )
-            runs = session.valid_runs() if skip_invalid else None
-            start, room = _starts_and_room(session.n_samples, window, window if stride is None else stride, runs)
-            starts.append(start)
-            rooms.append(room)
-            owners.append(np.full(len(start), number, dtype=np.int64))
-            paths.append(Path(session.path))
-        empty = [np.empty(0, dtype=np.int64)]
-        return cls(
-            tuple(paths),
-            window,
-            np.concatenate(empty + owners),
-            np.concatenate(empty + starts),
-            np.concatenate(empty + rooms),
-        )
+        paths = tuple(Path(session.path) for session in sessions if session.path is not None)
+        n_samples = np.array([session.n_samples for session in sessions], dtype=np.int64)
+        runs = [np.array(session.valid_runs(), dtype=np.int64) for session in sessions] if skip_invalid else None
+        return cls.of_runs(paths, n_samples, runs, window, stride=stride)
+
+    @classmethod
+    def of_runs(
+        cls,
+        paths: Sequence[Path],
+        n_samples: NDArray[np.int64],
+        valid_runs: Sequence[NDArray[np.int64]] | None,
+        window: int,
+        *,
+        stride: int | None = None,
+    ) -> "WindowIndex":
+        """Index the windows of recordings that need not be open, in their order.
+
+        Parameters
+        ----------
+        paths : sequence of Path
+        n_samples : int64 array, shape (recording,)
+        valid_runs : sequence of int64 array, shape (run, 2), one per recording, or None
+            Half-open runs of samples with a valid label; windows with an invalid one are skipped. None: they are not.
+        window : int
+            Samples of a window.
+        stride : int, optional
+            Samples between starts; the window's length by default.
+        """
+        step = window if stride is None else stride
+        _require_sizes(window, step)
+        owner = np.arange(len(n_samples))
+        start, stop = np.zeros_like(n_samples), n_samples
+        if valid_runs is not None:
+            owner = np.repeat(owner, [len(runs) for runs in valid_runs])
+            every = np.concatenate([np.empty((0, 2), dtype=np.int64), *(runs.reshape(-1, 2) for runs in valid_runs)])
+            start, stop = every[:, 0], every[:, 1] - LOST_SAMPLES
+        block, starts, rooms = _windows_of_blocks(start, stop, window, step)
+        return cls(paths, window, owner[block], starts, rooms)
 
     def __len__(self) -> int:
         return len(self.start)
@@ -251,6 +273,23 @@ def window_tensors(samples: SessionSlice) -> dict[str, torch.Tensor]:
         "joint_angles": torch.from_numpy(np.ascontiguousarray(angles.T, dtype=np.float32)),
         "valid": torch.from_numpy(np.ascontiguousarray(samples.valid, dtype=bool)),
     }
+
+
+def _read_tensors(
+    session: Session, start: int, stop: int, room: dict[str, torch.Tensor] | None
+) -> dict[str, torch.Tensor]:
+    """Read a window as tensors; from a prepared store, where samples lie as models take them, without turning them."""
+    if not isinstance(session.reader, StoreReader):
+        return window_tensors(session.read(start, stop))
+    valid = session.reader.valid(start, stop)
+    if room is None:
+        emg, angles = map(torch.from_numpy, session.reader.read_planar(start, stop))
+    else:
+        emg, angles = room["emg"], room["joint_angles"]
+        session.reader.read_planar(start, stop, (emg.numpy(), angles.numpy()))
+    if not valid.all():
+        angles.masked_fill_(~angles.isfinite(), 0.0)
+    return {"emg": emg, "joint_angles": angles, "valid": torch.from_numpy(valid)}
 
 
 class WindowDataset(Dataset[dict[str, torch.Tensor]]):
@@ -302,8 +341,15 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         """Read one window with the jitter of the epoch that was set; see `read`."""
         return self.read(window, int(self._epoch))
 
-    def read(self, window: int, epoch: int) -> dict[str, torch.Tensor]:
+    def read(self, window: int, epoch: int, room: dict[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
         """Read one window with the jitter of an epoch.
+
+        Parameters
+        ----------
+        window, epoch : int
+        room : dict of Tensor, optional
+            Place for the window, for instance in a batch, of the names and shapes below; what could be read straight
+            into it is given back as it is.
 
         Returns
         -------
@@ -315,7 +361,7 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         if self.jitter:
             start = self.index.jittered_start(window, self.seed, epoch)
         session = self.session(int(self.index.session[window]))
-        tensors = window_tensors(session.read(start, start + self.index.window))
+        tensors = _read_tensors(session, start, start + self.index.window, room)
         return tensors | {"window": torch.tensor(window), "start": torch.tensor(start)}
 
     def close(self) -> None:

@@ -9,10 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emgpose.conversion.bids import BidsRecording, write_bids
 from emgpose.errors import DataError, ShapeError
 from emgpose.hand import JOINTS, N_JOINTS
 from emgpose.preprocessing import Preprocessing, Resample
 from emgpose.recording import FORMATS, Session, open_session, prepare_session, write_emg2pose_hdf5
+from emgpose.recording.metadata import REQUIRED_COLUMNS
+from emgpose.store import prepare_store
+from made_xdf import write_xdf, xdf_header
 
 RATE_HZ = 2000.0
 N_SAMPLES = 500
@@ -56,6 +60,14 @@ def hdf5_with(angles_dtype: str) -> Callable[[Path], Session]:
         return open_session(path)
 
     return make
+
+
+def bids(folder: Path) -> Session:
+    row = {"filename": "session", "session": "session", "user": "u", "stage": "s", "side": "left", "split": "train"}
+    written = write_bids(
+        [BidsRecording(hdf5_with("f4")(folder), {**row, "generalization": ""})], folder / "bids"
+    ).written
+    return open_session(written[0])
 
 
 def csv(folder: Path) -> Session:
@@ -105,22 +117,61 @@ def mne_file(folder: Path) -> Session:
     return open_session(folder / "session_raw.fif")
 
 
+def ninapro(folder: Path) -> Session:
+    from scipy.io import savemat
+
+    fields = {"emg": TRUTH.emg, "glove": np.zeros((N_SAMPLES, 18)), "restimulus": np.zeros((N_SAMPLES, 1), dtype="i1")}
+    savemat(folder / "S1_E1_A1.mat", fields, do_compression=True)
+    return open_session(folder / "S1_E1_A1.mat")
+
+
+def parquet(folder: Path) -> Session:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    columns = {"time_s": np.arange(N_SAMPLES) / RATE_HZ}
+    columns |= {f"emg{channel}": TRUTH.emg[:, channel] for channel in range(N_CHANNELS)}
+    columns |= {joint: TRUTH.joint_angles[:, number] for number, joint in enumerate(JOINTS)}
+    pyarrow.parquet.write_table(pa.table(columns), folder / "session.parquet", row_group_size=77)
+    return open_session(folder / "session.parquet")
+
+
+def xdf(folder: Path) -> Session:
+    stamps = 50 + np.arange(N_SAMPLES) / RATE_HZ
+    write_xdf(folder / "session.xdf", (xdf_header(n_channels=N_CHANNELS, rate_hz=RATE_HZ), TRUTH.emg, stamps))
+    return open_session(folder / "session.xdf")
+
+
 def prepared(folder: Path) -> Session:
     # Nothing changes at this rate, but every read goes through the preparing reader's caches.
     session = npz(folder)
     return prepare_session(session, Preprocessing((Resample(RATE_HZ),)), sample_rate_hz=RATE_HZ)
 
 
+def stored(folder: Path) -> Session:
+    (folder / "root").mkdir()
+    hdf5_with("f4")(folder / "root").close()
+    header, row = ",".join(REQUIRED_COLUMNS), "session,s,u,s,left,train,"
+    (folder / "root/metadata.csv").write_text(f"{header}\n{row}\n")
+    prepare_store(folder / "root", folder / "store")
+    return open_session(folder / "store/session.hdf5")
+
+
 MAKERS = {
     "emg2pose HDF5, f4": hdf5_with("f4"),
     "emg2pose HDF5, f8": hdf5_with("f8"),
+    "emg2pose BIDS": bids,
     "CSV": csv,
     "NPZ": npz,
     "NPZ, column-major": npz_column_major,
     "WFDB": wfdb_record,
     "MNE Raw": mne_object,
     "MNE file": mne_file,
+    "Ninapro": ninapro,
+    "Parquet": parquet,
+    "XDF": xdf,
     "prepared": prepared,
+    "store": stored,
 }
 
 

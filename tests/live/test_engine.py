@@ -20,6 +20,7 @@ from emgpose.live.engine_settings import EngineSettings
 from emgpose.live.pose_frame import PoseFrame
 from emgpose.live.smoothing import OneEuro
 from emgpose.models import EmgModel, build_model
+from emgpose.models.hops import TorchHops
 from emgpose.preprocessing import Bandpass, Preprocessing, Scale
 from emgpose.signals import EMG2POSE_PREPROCESSING
 from made_streams import PLAIN, RATE_HZ, angles, chunk, chunks, facts, made_emg, pushed
@@ -602,6 +603,9 @@ class _Breaks(torch.nn.Module):
 
     def eval(self) -> "_Breaks":
         return self
+
+    def hops(self, state):
+        return TorchHops(self, state)
 
     def forward(self, emg, state):
         poses, state = self.model(emg, state)

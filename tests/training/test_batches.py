@@ -23,7 +23,7 @@ class MadeWindows:
     def __init__(self, trouble=None):
         self.trouble = trouble or {}
 
-    def __call__(self, window, epoch):
+    def __call__(self, window, epoch, room=None):
         if window in self.trouble:
             raise self.trouble[window]
         noise = np.random.default_rng([window, epoch]).standard_normal((2, 5)).astype(np.float32)
@@ -38,7 +38,7 @@ class MadeWindows:
 class DyingWindows(MadeWindows):
     """Its process ends at window 3, as if the system had killed it."""
 
-    def __call__(self, window, epoch):
+    def __call__(self, window, epoch, room=None):
         if window == 3:
             os._exit(9)
         return super().__call__(window, epoch)

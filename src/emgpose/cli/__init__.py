@@ -5,13 +5,18 @@ import sys
 import typer
 from typer.core import TyperGroup
 
+from emgpose.cli.challenge import challenge_pack
 from emgpose.cli.check import check
+from emgpose.cli.convert import convert
+from emgpose.cli.download import download
 from emgpose.cli.evaluate import evaluate
 from emgpose.cli.export import export
+from emgpose.cli.hub import hub
 from emgpose.cli.info import info
 from emgpose.cli.live import live
 from emgpose.cli.models import models
 from emgpose.cli.predict import predict
+from emgpose.cli.prepare import prepare
 from emgpose.cli.report import report
 from emgpose.cli.simulate import simulate
 from emgpose.cli.terminal import say_error, show_any_name
@@ -25,8 +30,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     cls=TyperGroup,
 )
-for command in (info, check, predict, evaluate, report, models, simulate, export, live):
+for command in (info, check, convert, predict, evaluate, report, models, simulate, export, live, download, prepare):
     app.command()(command)
+app.add_typer(hub, name="hub")
+app.command("challenge-pack")(challenge_pack)
 app.command(context_settings=TRAIN_SETTINGS, add_help_option=False)(train)
 
 EXIT_BAD_DATA = 1
@@ -46,7 +53,7 @@ def main() -> None:
         app()
     except SystemExit as end:
         if end.code == EXIT_INTERRUPTED:
-            say_error("interrupted; no half-written file was left")
+            say_error("interrupted; no file was left half-written under its own name")
         raise
     except ConfigError as error:
         say_error(error)

@@ -16,7 +16,7 @@ COLOURS = {"error": "bold red", "warning": "bold yellow"}
 
 
 def check(
-    paths: Annotated[list[Path], typer.Argument(help="Recordings, or folders with a metadata.csv.")],
+    paths: Annotated[list[Path], typer.Argument(help="Recordings, folders with a metadata.csv, or prepared stores.")],
     channels: Channels = None,
     input_rate: RateHz = None,
     json: Json = False,
@@ -24,6 +24,8 @@ def check(
     """Judge files and data sets: exit 0 if all is well, 1 on findings. One broken file never stops the rest."""
     from emgpose.cli.terminal import print_json, progress_bar
     from emgpose.recording.check import check_dataset, check_session
+    from emgpose.recording.store.check import check_store
+    from emgpose.recording.store.layout import is_store
 
     reports: list[Report] = []
     with progress_bar() as bar:
@@ -34,7 +36,8 @@ def check(
                 def show(done: int, total: int, task: object = task) -> None:
                     bar.update(task, completed=done, total=total)  # type: ignore[arg-type]
 
-                reports.append(check_dataset(path, on_progress=show))
+                judge = check_store if is_store(path) else check_dataset
+                reports.append(judge(path, on_progress=show))
             else:
                 reports.append(check_session(path, rate_hz=input_rate, channels=channel_list(channels)))
     if json:
@@ -53,10 +56,17 @@ def _print(reports: "list[Report]") -> None:
         n_errors = sum(finding.severity == "error" for finding in report.findings)
         n_warnings = len(report.findings) - n_errors
         verdict = f"{n_errors} errors, {n_warnings} warnings" if report.findings else "ok"
-        size = f"{len(report.sessions)} recordings" if isinstance(report, DatasetReport) else _facts_line(report)
+        size = _size_line(report) if isinstance(report, DatasetReport) else _facts_line(report)
         out.print(f"{report.path}: {verdict} ({size})")
         for finding in report.findings:
             _print_finding(finding)
+
+
+def _size_line(report: "DatasetReport") -> str:
+    if "n_shards" not in report.figures:
+        return f"{len(report.sessions)} recordings"
+    line = f"store of {report.figures['n_sessions']} recordings in {report.figures['n_shards']} shards"
+    return f"{line}, {report.figures['n_left_out']} left out when it was prepared"
 
 
 def _facts_line(report: "SessionReport") -> str:

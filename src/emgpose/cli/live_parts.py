@@ -23,10 +23,7 @@ if TYPE_CHECKING:
     from emgpose.live.run import Controls
     from emgpose.models import EmgModel
 
-NO_CHANNEL = "-"
 REPLAY = "replay:"
-# Of a channel's number.
-_MOST_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -90,21 +87,15 @@ def _speed(text: str) -> float | str:
 
 
 def channel_places(text: str | None) -> tuple[int | None, ...] | None:
-    """Split `--channel-map`: numbers of the source's channels, and - where a channel of the model gets none.
+    """Read `--channel-map`: a preset such as `8to16`, or numbers of the source's channels, and - for none.
 
     Raises
     ------
     ConfigError : anything else.
     """
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part == NO_CHANNEL or (part.isdecimal() and len(part) <= _MOST_DIGITS) for part in parts):
-        raise ConfigError(
-            f"--channel-map {text}: expected channel numbers counted from 0, or {NO_CHANNEL} for none, separated by "
-            "commas, one for each channel of the model"
-        )
-    return tuple(None if part == NO_CHANNEL else int(part) for part in parts)
+    from emgpose.recording.channel_map import parse_channel_map
+
+    return None if text is None else parse_channel_map(text)
 
 
 def facts_of(source: "Source", side: str | None) -> "SourceFacts":

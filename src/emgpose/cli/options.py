@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from emgpose.cli.model_source import hub_or_path
 from emgpose.errors import ConfigError
 
 LONGEST_NUMBER = 6
@@ -30,8 +31,9 @@ Checkpoint = Annotated[
     Path | None,
     typer.Option(
         "--checkpoint",
-        help="A model folder (emgpose format) or a published .ckpt; without it the model that comes with emgpose, "
-        "trained on simulated EMG only.",
+        callback=hub_or_path,
+        help="A model folder (emgpose format), a published .ckpt, or hf:USER/NAME on the Hub; without it the model "
+        "that comes with emgpose, trained on simulated EMG only.",
     ),
 ]
 Experiment = Annotated[

@@ -22,6 +22,7 @@ from emgpose.errors import ConfigError
 
 if TYPE_CHECKING:
     from emgpose.prediction import PredictionReport
+    from emgpose.recording import Session
 
 CSV_RATE_HZ = 50.0
 PAGE_SUFFIXES = (".html", ".htm")
@@ -54,6 +55,10 @@ def predict(
         float, typer.Option("--html-span", help="Seconds that the page shows, from the start.")
     ] = 60.0,
     channels: Channels = None,
+    channel_map: Annotated[
+        str | None,
+        typer.Option("--channel-map", help="8to16, or for each channel of the model the recorded one: 0,0,1,1,2,2,..."),
+    ] = None,
     input_rate: RateHz = None,
     noise_floor: Annotated[
         str | None,
@@ -61,7 +66,7 @@ def predict(
     ] = None,
     rest_span: Annotated[
         tuple[float, float] | None,
-        typer.Option("--rest-span", help="START STOP [s] of a rest to measure the noise floor in."),
+        typer.Option("--rest-span", help="START STOP (seconds) of a rest to measure the noise floor in."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -85,7 +90,8 @@ def predict(
     model = load_model(checkpoint, experiment=experiment)
     hand_model = HandModel.load(hand) if hand else HandModel.generic()
     rate = CSV_RATE_HZ if rate is None and out.suffix == ".csv" else rate
-    with open_session(recording, rate_hz=input_rate, channels=channel_list(channels)) as raw:
+    with open_session(recording, rate_hz=input_rate, channels=channel_list(channels)) as opened:
+        raw = _on_model_channels(opened, channel_map)
         hand_model = hand_model.mirrored() if raw.side == "left" else hand_model
         floor = number_list("--noise-floor", noise_floor)
         session = prepare_session(raw, model.card.preprocessing, noise_floor=floor, rest_span=rest_span)
@@ -122,6 +128,15 @@ def predict(
         if page is not None and html is not None:
             page.write(html, report, hand_model, title=raw.name, facts=_page_facts(report, model, checkpoint))
     _show(report, out, html, json, reason)
+
+
+def _on_model_channels(opened: "Session", channel_map: str | None) -> "Session":
+    if channel_map is None:
+        return opened
+    from emgpose.recording import Session
+    from emgpose.recording.channel_map import ChannelMapReader, parse_channel_map
+
+    return Session(ChannelMapReader(opened.reader, parse_channel_map(channel_map)), opened.path)
 
 
 def _protect_inputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | str | None]) -> None:

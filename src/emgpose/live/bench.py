@@ -1,8 +1,8 @@
 """How long a live hop takes: 20 ms of EMG through the model, paced as on a device and back to back.
 
 Paced, each hop begins when its EMG would have come, after a pause in which other programs may take the caches. After
-each pair of hops the floor is measured in the same way: one pass of matrix-vector products over the same weights, which
-a float32 step cannot do without. Featurizers at 25 Hz do more in every second hop, so means are over pairs of hops.
+each pair of hops the floor is measured in the same way: one pass of numpy's matrix-vector products over the same
+weights in the same place. Featurizers at 25 Hz do more in every second hop, so means are over pairs of hops.
 The processor's own time is given beside: what is longer than that went to other programs.
 """
 
@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from torch import Tensor
 
 from emgpose.errors import ConfigError
 from emgpose.live.chunk import EmgChunk, SourceFacts
@@ -217,14 +216,9 @@ def _emg_of(model: EmgModel) -> NDArray[np.float32]:
 
 
 def _model_hop(model: EmgModel) -> Hop:
-    emg = torch.from_numpy(_emg_of(model).T[None].copy()).to(model.device, model.dtype)
-    state = model.eval().initial_state()
-
-    def hop() -> None:
-        nonlocal state
-        _, state = model(emg, state)
-
-    return hop
+    emg = _emg_of(model)
+    hops = model.eval().hops(model.initial_state())
+    return lambda: hops.push(emg)
 
 
 def _engine_hop(engine: Engine, model: EmgModel) -> Hop:
@@ -240,13 +234,17 @@ def _engine_hop(engine: Engine, model: EmgModel) -> Hop:
 
 
 def _floor_of(model: EmgModel) -> Hop:
-    """One matrix-vector product with every weight that is a matrix."""
-    weights = [parameter.detach().flatten(1) for parameter in model.parameters() if parameter.ndim >= 2]
-    pairs: list[tuple[Tensor, Tensor]] = [(weight, weight.new_ones(weight.shape[1])) for weight in weights]
+    """One matrix-vector product with every weight that is a matrix, as the weights lie after `prepare_for_hops`."""
+    pairs = []
+    for parameter in model.parameters():
+        if parameter.ndim >= 2:
+            weight = parameter.detach().float().cpu().numpy()
+            matrix = weight.transpose(0, *range(weight.ndim - 1, 0, -1)).reshape(len(weight), -1)
+            pairs.append((matrix, np.ones(matrix.shape[1], dtype=np.float32)))
 
     def floor() -> None:
-        for weight, vector in pairs:
-            torch.mv(weight, vector)
+        for matrix, vector in pairs:
+            np.dot(matrix, vector)
 
     return floor
 

@@ -29,6 +29,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from emgpose.errors import ConfigError, StreamError
 from emgpose.kinematics import HandModel
@@ -100,8 +101,7 @@ class Engine:
             )
         self._model, self._source = model.eval(), source
         model.prepare_for_hops()
-        # Found by a walk through all weights, so not at every hop.
-        self._device, self._dtype = model.device, model.dtype
+        self._device = model.device
         self._settings = settings or EngineSettings()
         self.hand = hand or HandModel.generic(source.side or "right")
         self._given_pose = initial_pose
@@ -218,7 +218,8 @@ class Engine:
 
         Settings are not among it; nor is what has been logged.
         """
-        model = {name: tensor.detach().cpu().numpy().copy() for name, tensor in self._state.to_tensors().items()}
+        tensors = self._hops.state().to_tensors()
+        model = {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
         parts = {name: part.state() for name, part in self._stateful().items()} | {"model": model}
         arrays = {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
         return arrays | {"counters": np.array([self._n_samples, self._n_broken], dtype=np.int64)}
@@ -241,7 +242,7 @@ class Engine:
             self._n_samples, self._n_broken = (int(count) for count in counters)
             for part, owner in self._stateful().items():
                 owner.restore(parts.get(part, {}))
-            self._state = self._model_state(parts.get("model", {}))
+            self._go_on_from(self._model_state(parts.get("model", {})))
         except (TypeError, ValueError) as error:
             raise StreamError(f"this is not an engine's state: {error}; give what state() gave") from None
         self._watch.restart()
@@ -253,7 +254,7 @@ class Engine:
 
     def _model_state(self, arrays: Mapping[str, NDArray[Any]]) -> StreamState:
         """Bring a saved state to the model, if it is one of this model's."""
-        own, device = self._state.to_tensors(), self._device
+        own, device = self._hops.state().to_tensors(), self._device
         state = StreamState.from_tensors({name: torch.tensor(array).to(device) for name, array in arrays.items()})
         given = state.to_tensors()
         # Feature frames that wait for their steps, and tails, differ in length from moment to moment.
@@ -281,14 +282,19 @@ class Engine:
         self._frames.hold(state.pose[0].detach().float().cpu().numpy().copy())
 
     def _begin_again(self, state: StreamState, reason: str) -> None:
-        self._state = state
+        self._go_on_from(state)
         self._path.reset()
         self._watch.restart()
         self._frames.begin_again(reason)
 
-    def _from_last_pose(self, reason: str) -> None:
-        """Begin again after a fault, with the model's last pose as the initial one."""
-        self._begin_again(self._model.initial_state(self._state.pose), reason)
+    def _go_on_from(self, state: StreamState) -> None:
+        self._hops = self._model.hops(state)
+        # What the model begins again from when it breaks.
+        self._last_good = state.pose[0].detach().float().cpu().numpy().copy()
+
+    def _from_last_pose(self, reason: str, pose: Tensor | None = None) -> None:
+        """Begin again after a fault, with the model's last pose, or a given one, as the initial one."""
+        self._begin_again(self._model.initial_state(self._hops.state().pose if pose is None else pose), reason)
 
     def _check(self, chunk: EmgChunk) -> None:
         if chunk.emg.ndim != 2 or chunk.emg.shape[1] != self._source.n_channels:
@@ -306,20 +312,19 @@ class Engine:
         self._log.note_samples(taken, judged, self._n_samples, self._path.channel_names, self._path.is_used)
         self._note_drift(chunk)
         prepared = self._path.process(taken.emg)
-        emg = torch.from_numpy(np.ascontiguousarray(prepared.T)[None])
-        before = self._state.pose
-        poses, self._state = self._model(emg.to(self._device, self._dtype), self._state)
-        rows = poses[0].T.float().cpu().numpy()
-        frames = self._frames.make(taken, judged, chunk, len(prepared), rows)
+        rows = self._hops.push(prepared)
         is_finite = np.isfinite(rows).all(axis=1)
-        if not is_finite.all():
+        frames = self._frames.make(taken, judged, chunk, len(prepared), rows)
+        if is_finite.all():
+            self._last_good = rows[-1] if len(rows) else self._last_good
+        else:
             good = int(is_finite.argmin())
-            self._state.pose = before if good == 0 else poses[..., good - 1]
+            pose = self._last_good if good == 0 else rows[good - 1]
             self._n_broken += 1
             self._log.note(
                 "broken", self._n_samples, f"{self._model.name} gave a pose that is no number; it begins again"
             )
-            self._from_last_pose("signal")
+            self._from_last_pose("signal", torch.from_numpy(pose[None].copy()).to(self._device))
         return frames
 
     def _note_drift(self, chunk: EmgChunk) -> None:

@@ -13,6 +13,7 @@ from emgpose.errors import ConfigError, ShapeError
 from emgpose.hand import N_JOINTS
 from emgpose.models.card import ModelCard, Task, tasks_of
 from emgpose.models.config_json import nearest
+from emgpose.models.hops import Hops, TorchHops
 from emgpose.models.layout import lay_out_for_hops
 from emgpose.models.resampling import StreamPlacing
 from emgpose.models.rollouts import CHUNK_SAMPLES, Rollout, StreamRollout, check_samples, too_short
@@ -242,6 +243,13 @@ class EmgModel(nn.Module, ABC):
         ShapeError
         """
         raise ConfigError(f"{self.name} cannot stream: {self.why_not_causal}")
+
+    def hops(self, state: StreamState) -> Hops:
+        """Continue one stream hop by hop, with arrays: the same poses as by `forward`, with less around them.
+
+        Call `prepare_for_hops` first. Weights may change meanwhile, but layers must not be exchanged, nor hooks added.
+        """
+        return TorchHops(self, state)
 
     def begin(self, mode: Mode = "published", initial_pose: ArrayLike | None = None) -> Rollout:
         """Begin a recording that is fed in chunks; see `emgpose.models.rollouts`. Put the model in eval mode first."""

@@ -30,8 +30,9 @@ from emgpose.models.convnet import ConvNetConfig, ConvNetFeaturizer
 from emgpose.models.decoders import DECODERS, Decoder, DecoderConfig, DecoderState, LstmConfig
 from emgpose.models.emg_model import EmgModel
 from emgpose.models.front_ends import FRONT_ENDS, FrontEnd, FrontEndConfig, RawConfig
+from emgpose.models.hops import Hops, TorchHops
 from emgpose.models.in_numpy import (
-    NumpyFeaturizer,
+    NumpyHops,
     NumpyRollout,
     array_of_rows,
     has_one_thread,
@@ -43,7 +44,7 @@ from emgpose.models.in_numpy import (
     tensor_of_rows,
 )
 from emgpose.models.plain_layers import are_layers_plain
-from emgpose.models.resampling import Between, StreamPlacing, align_centres, align_corners, blend, blend_rows
+from emgpose.models.resampling import Between, StreamPlacing, align_centres, align_corners, blend
 from emgpose.models.rollout_gradient import can_run_at_once, roll_out_steps
 from emgpose.models.rollouts import ChunkedEmg, FrameStore, PoseTrack, Rollout, StreamRollout, batch_of_one, rows_of
 from emgpose.models.stream_state import StreamState
@@ -57,8 +58,6 @@ FEATURIZERS: Final[dict[str, Any]] = {"tds": TdsFeaturizer, "convnet": ConvNetFe
 # Rollout steps that a long recording projects at a time.
 _STEPS_AT_ONCE: Final = 512
 _WINDOWS_AT_ONCE: Final = 4
-# The most samples that go through the featurizer in numpy: 0.1 s. Beyond, torch's convolutions are faster.
-_HOP_SAMPLES: Final = EMG_RATE_HZ // 10
 
 
 @dataclass(frozen=True)
@@ -193,11 +192,11 @@ class PoseModel(EmgModel):
         (poses (batch, joint, step), the last pose, the decoder's state)
         """
         # With several threads, torch's and numpy's would keep each other from working.
-        if may_run_in_numpy(features) and has_one_thread():
+        if features.shape[-1] and may_run_in_numpy(features) and has_one_thread():
             rollout = rollout_of(self.decoder)
             if rollout is not None:
                 with suppress(FloatingPointError), no_overflow():
-                    return rollout(self.update, array_of_rows(features), pose, state, first)
+                    return self._steps_in_numpy(rollout, features, pose, state, first)
         if can_run_at_once(features) and are_layers_plain(self.decoder):
             rows, state = roll_out_steps(self.decoder.rollout_layers(), self.update, features, pose, state, first)
             return rows.permute(1, 2, 0), rows[-1].clone(), state
@@ -209,6 +208,14 @@ class PoseModel(EmgModel):
         stacked = torch.stack(by_step, dim=-1) if by_step else pose.new_zeros((*pose.shape, 0))
         return stacked, pose, state
 
+    def _steps_in_numpy(
+        self, rollout: NumpyRollout, features: Tensor, pose: Tensor, state: DecoderState, first: int
+    ) -> tuple[Tensor, Tensor, DecoderState]:
+        of_decoder = [tensor.detach().numpy()[0] for tensor in state]
+        poses, new = rollout(self.update, array_of_rows(features), pose.detach().numpy()[0], of_decoder, first)
+        last = torch.from_numpy(poses[-1:].copy())
+        return tensor_of_rows(poses), last, tuple(torch.from_numpy(vector[None]) for vector in new)
+
     def published_steps(self, n_rows: int) -> int:
         """Count the rollout steps over `n_rows` samples after the context: rounded half to even, at least one."""
         return max(1, round(n_rows / EMG_RATE_HZ * ROLLOUT_RATE_HZ))
@@ -217,10 +224,11 @@ class PoseModel(EmgModel):
         """Give the feature frames that each step of a stream uses."""
         # The last step never needs more than the last frame, so `n_frames` only bounds the index.
         # Whole numbers: a product with a rounded ratio would now and then fall just below a frame.
+        if not self.stream_placing.is_linear:
+            lower = np.minimum(steps * ROLLOUT_STRIDE // self.feature_grid.stride, n_frames - 1)
+            return Between(lower, lower, np.zeros(len(steps), dtype=np.float32))
         lower, rest = np.divmod(steps * ROLLOUT_STRIDE, self.feature_grid.stride)
         lower = np.minimum(lower, n_frames - 1)
-        if not self.stream_placing.is_linear:
-            return Between(lower, lower, np.zeros(len(steps), dtype=np.float32))
         weight = (rest / self.feature_grid.stride).astype(np.float32)
         return Between(lower, np.minimum(lower + 1, n_frames - 1), weight)
 
@@ -278,34 +286,19 @@ class PoseModel(EmgModel):
 
     def forward(self, emg: Tensor, state: StreamState) -> tuple[Tensor, StreamState]:  # noqa: D102 - as in EmgModel
         self.check_stream(emg, state)
-        if emg.shape[-1] <= _HOP_SAMPLES and may_run_in_numpy(emg):
-            featurizer, rollout = prepared_for(self.featurizer), prepared_for(self.decoder)
-            if featurizer is not None and rollout is not None:
-                with suppress(FloatingPointError), no_overflow():
-                    return self._forward_in_numpy(emg, state, featurizer, rollout)
         new, tails = self.featurize(emg, state.tails)
         features = torch.cat((state.features, new), dim=-1)
         n_samples = state.n_samples + emg.shape[-1]
-        used, first_frame, n_steps, n_done = self._due(state, n_samples, features.shape[-1])
+        used, first_frame, n_steps, n_done = self.steps_due(state.n_steps, n_samples, features.shape[-1])
         poses, pose, decoder = self.steps(blend(features, used, first_frame), state.pose, state.decoder, state.n_steps)
         return poses, StreamState(pose, tails, decoder, features[..., n_done:].clone(), n_samples, n_steps)
 
-    def _forward_in_numpy(
-        self, emg: Tensor, state: StreamState, featurizer: NumpyFeaturizer, rollout: NumpyRollout
-    ) -> tuple[Tensor, StreamState]:
-        """Do the same; every operation of torch that is left out counts every 20 ms."""
-        n_front = self._n_front_tails
-        planes, front_tails = self.front_end(emg, state.tails[:n_front])
-        new, tails = featurizer(array_of_rows(planes), state.tails[n_front:])
-        features = np.concatenate((array_of_rows(state.features), new))
-        n_samples = state.n_samples + emg.shape[-1]
-        used, first_frame, n_steps, n_done = self._due(state, n_samples, len(features))
-        rows = blend_rows(features, used, first_frame)
-        poses, pose, decoder = rollout(self.update, rows, state.pose, state.decoder, state.n_steps)
-        kept = tensor_of_rows(features[n_done:].copy())
-        return poses, StreamState(pose, (*front_tails, *tails), decoder, kept, n_samples, n_steps)
+    def hops(self, state: StreamState) -> Hops:  # noqa: D102 - as in EmgModel
+        featurizer, rollout = prepared_for(self.featurizer), prepared_for(self.decoder)
+        is_for_numpy = featurizer and rollout and len(state.pose) == 1 and not self._n_front_tails
+        return NumpyHops(self, state, featurizer, rollout) if is_for_numpy else TorchHops(self, state)
 
-    def _due(self, state: StreamState, n_samples: int, n_waiting: int) -> tuple[Between, int, int, int]:
+    def steps_due(self, n_steps_before: int, n_samples: int, n_waiting: int) -> tuple[Between, int, int, int]:
         """Say which steps of a stream are due after `n_samples`, with `n_waiting` feature frames at hand.
 
         Returns
@@ -314,7 +307,7 @@ class PoseModel(EmgModel):
         """
         n_frames, n_steps = self.feature_grid.n_frames(n_samples), self.frame_grid.n_frames(n_samples)
         first_frame = n_frames - n_waiting
-        used = self.frames_of_steps(np.arange(state.n_steps, n_steps), n_frames)
+        used = self.frames_of_steps(np.arange(n_steps_before, n_steps), n_frames)
         still_needed = n_steps * ROLLOUT_STRIDE // self.feature_grid.stride
         return used, first_frame, n_steps, max(0, still_needed - first_frame)
 

@@ -58,6 +58,8 @@ def blend(frames: Tensor, between: Between, first: int = 0) -> Tensor:
 
 def blend_rows(rows: NDArray[np.float32], between: Between, first: int = 0) -> NDArray[np.float32]:
     """Interpolate the first axis of an array whose first row has the number `first`."""
+    if not between.weight.any():
+        return rows[between.lower - first]
     weight = between.weight[:, None]
     return rows[between.lower - first] * (1 - weight) + rows[between.upper - first] * weight
 

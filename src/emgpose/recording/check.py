@@ -3,7 +3,7 @@
 Codes of findings about a recording: `missing_file`, `truncated`, `unreadable`, `rate`, `channel_count`, `too_short`,
 `clock`, `nan_channel`, `inf_channel`, `dead_channel`, `dead_span`, `duplicate_channel`, `saturated_channel`,
 `power_line`, `noise_floor`, `electrode_lift`, `contact_artefact`, `motion_artefact`, `fatigue`, `sweat`, `cross_talk`,
-`invalid_labels`, `no_test_window`, `angle_unit`, `angle_limits`.
+`missing_joints`, `invalid_labels`, `no_test_window`, `angle_unit`, `angle_limits`.
 About a data set: `metadata`, `no_metadata`, `no_recordings`, `unknown_file`, `metadata_mismatch`, `split_leak`.
 """
 
@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from emgpose.errors import EmgPoseError
+from emgpose.recording.bids import METADATA_FILE
 from emgpose.recording.disturbances import disturbance_findings
 from emgpose.recording.findings import DatasetReport, Finding, SessionReport
 from emgpose.recording.labels import LabelMeter
@@ -23,6 +24,7 @@ from emgpose.recording.opening import FORMATS, open_session
 from emgpose.recording.prepared import MIN_EMG_RATE_HZ
 from emgpose.recording.quality import ChannelQuality, QualityMeter
 from emgpose.recording.session import Session
+from emgpose.recording.store import stored_session_at
 from emgpose.timing import EMG_RATE_HZ
 
 MODEL_CHANNELS: Final = 16
@@ -68,7 +70,9 @@ def check_session(
     SessionReport
     """
     path = Path(path)
-    if not path.exists() and not path.with_name(f"{path.name}.hea").exists():  # a WFDB record needs no ending
+    # A link to nowhere is the pointer of a file that was not fetched, of which the reader knows more to say.
+    is_there = path.exists() or path.is_symlink() or stored_session_at(path) is not None
+    if not is_there and not path.with_name(f"{path.name}.hea").exists():  # a WFDB record needs no ending
         return _missing(path)
     session: Session | None = None
     labels, meter = LabelMeter(), None
@@ -88,7 +92,8 @@ def check_session(
     findings = [*_schema_findings(session, path, elapsed_s), *_channel_findings(session, path, channel_figures)]
     figures: dict[str, Any] = {"duration_s": session.duration_s}
     if session.has_joint_angles:
-        findings += labels.findings(path, session.sample_rate_hz)
+        partial = _partial_findings(session, path)
+        findings += partial or labels.findings(path, session.sample_rate_hz)
         figures |= labels.figures(session.sample_rate_hz)
     names = session.channel_names
     figures["channels"] = {name: quality.to_dict() for name, quality in zip(names, channel_figures, strict=True)}
@@ -137,6 +142,14 @@ def _schema_findings(session: Session, path: Path, elapsed_s: float) -> Iterator
             "samples were lost or the stated rate is wrong: see the recorder's log"
         )
         yield Finding("warning", "clock", message, where)
+
+
+def _partial_findings(session: Session, path: Path) -> list[Finding]:
+    missing = session.facts.missing_joints
+    if not missing:
+        return []
+    message = f"no angles of {', '.join(missing)}, so no sample has a label; it cannot be trained on or scored"
+    return [Finding("error", "missing_joints", message, str(path))]
 
 
 def _channel_findings(session: Session, path: Path, channels: Sequence[ChannelQuality]) -> Iterator[Finding]:
@@ -242,7 +255,7 @@ def check_dataset(root: Path | str, *, on_progress: Callable[[int, int], None] |
 
 def _read_rows(root: Path, found: Sequence[Path]) -> tuple[dict[Path, dict[str, Any]], list[Finding]]:
     """Read the metadata table: its rows by the file that they name, and what is wrong with it."""
-    if not any((root / name).exists() for name in FILE_NAMES):
+    if not any((root / name).exists() for name in (*FILE_NAMES, METADATA_FILE)):
         if not any(path.suffix == ".hdf5" for path in found):
             return {}, []
         message = f"no {FILE_NAMES[0]}, so there are no splits to train or score on; fetch it with the data set"

@@ -56,6 +56,11 @@ class Columns:
         others = tuple(column for column in (self.time, self.valid) if column is not None)
         return tuple(sorted((*self.emg, *self.joints, *others)))
 
+    @property
+    def n_columns(self) -> int:
+        """All columns of the table."""
+        return len(self.ignored) + len(self.used)
+
 
 def find_columns(header: Sequence[str], where: str) -> Columns:
     """Recognise the columns of a table by their names.
@@ -158,7 +163,12 @@ def require_radians(joint_angles: NDArray[np.floating[Any]], first_row: int, whe
 
 
 def table_rate_hz(
-    times: Iterable[tuple[int, NDArray[np.float64]]] | None, n_rows: int, given_hz: float | None, where: str
+    times: Iterable[tuple[int, NDArray[np.float64]]] | None,
+    n_rows: int,
+    given_hz: float | None,
+    where: str,
+    *,
+    column: str = "time_s",
 ) -> tuple[float, float | None, tuple[str, ...]]:
     """Find the sample rate of a table.
 
@@ -169,8 +179,8 @@ def table_rate_hz(
     n_rows : int
     given_hz : float or None
         The rate that the user gave.
-    where : str
-        File, for the message.
+    where, column : str
+        File and time column, for the message.
 
     Returns
     -------
@@ -189,38 +199,38 @@ def table_rate_hz(
                 f"{where}: the file does not say its sample rate; give it as rate_hz (--input-rate)"
             )
         return given_hz, None, ()
-    first_s, last_s = _first_and_last(times, where)
+    first_s, last_s = _first_and_last(times, where, column)
     if n_rows < 2 or last_s <= first_s:
         if given_hz is None:
             raise SessionFormatError(
-                f"{where}: column time_s does not run forward; give the rate as rate_hz (--input-rate)"
+                f"{where}: column {column} does not run forward; give the rate as rate_hz (--input-rate)"
             )
-        return given_hz, first_s, ("time_s does not run forward; sample numbers and the rate given are the clock",)
+        return given_hz, first_s, (f"{column} does not run forward; sample numbers and the rate given are the clock",)
     rate_hz = _without_rounding((n_rows - 1) / (last_s - first_s))
     if given_hz is not None and abs(rate_hz / given_hz - 1) > _RATE_AGREEMENT:
         raise DataError(
-            f"{where}: the rate given is {given_hz:g} Hz, column time_s says {rate_hz:g} Hz; leave the wrong one out"
+            f"{where}: the rate given is {given_hz:g} Hz, column {column} says {rate_hz:g} Hz; leave the wrong one out"
         )
     uneven = _first_uneven_row(times, first_s, rate_hz)
     if uneven is not None and given_hz is None:
         raise SessionFormatError(
-            f"{where}: column time_s leaves its even spacing ({rate_hz:g} Hz) at sample {uneven}: samples are missing "
-            "or stamped late; give the true rate as rate_hz (--input-rate) to take the rows as evenly spaced"
+            f"{where}: column {column} leaves its even spacing ({rate_hz:g} Hz) at sample {uneven}: samples are "
+            "missing or stamped late; give the true rate as rate_hz (--input-rate) to take the rows as evenly spaced"
         )
     notes = (
-        () if uneven is None else (f"time_s leaves its even spacing at sample {uneven}; the rate given is the clock",)
+        () if uneven is None else (f"{column} leaves its even spacing at sample {uneven}; the rate given is the clock",)
     )
-    checked_rate_hz(rate_hz, f"{where}: column time_s")
+    checked_rate_hz(rate_hz, f"{where}: column {column}")
     return given_hz or rate_hz, first_s, notes
 
 
-def _first_and_last(times: Iterable[tuple[int, NDArray[np.float64]]], where: str) -> tuple[float, float]:
+def _first_and_last(times: Iterable[tuple[int, NDArray[np.float64]]], where: str, column: str) -> tuple[float, float]:
     first_s = last_s = np.nan
     for start, block in times:
         bad = np.flatnonzero(~np.isfinite(block))
         if len(bad):
             raise SessionFormatError(
-                f"{where}: column time_s is {block[bad[0]]} at sample {start + bad[0]}, expected seconds"
+                f"{where}: column {column} is {block[bad[0]]} at sample {start + bad[0]}, expected seconds"
             )
         first_s, last_s = (block[0] if start == 0 else first_s), block[-1]
     return float(first_s), float(last_s)

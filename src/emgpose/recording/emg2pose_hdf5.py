@@ -22,7 +22,7 @@ from emgpose.hand import N_JOINTS, SIDES
 from emgpose.preprocessing import EMG2POSE_PREPROCESSING
 from emgpose.recording.channels import select_channels
 from emgpose.recording.emg2pose_layout import GROUP, N_CHANNELS, TIMESERIES, check_layout, clear_errors, linked
-from emgpose.recording.facts import SessionFacts, checked_rate_hz
+from emgpose.recording.facts import SessionFacts, checked_rate_hz, note_on_missing_joints
 from emgpose.recording.file_version import file_version, require_same_version
 from emgpose.recording.hdf5_text import check_text_attributes
 
@@ -138,7 +138,7 @@ def _read_facts(path: Path, file: h5py.File) -> SessionFacts:
     rate_hz = checked_rate_hz(attributes["sample_rate"], f"{path}: {GROUP} attribute sample_rate")
     _check_n_channels(path, attributes.get("num_channels"), n_channels)
     first_s, last_s = (float(dataset.fields("time")[row]) for row in (0, len(dataset) - 1))
-    return SessionFacts(
+    facts = SessionFacts(
         format="emg2pose HDF5",
         sample_rate_hz=rate_hz,
         n_samples=len(dataset),
@@ -155,6 +155,7 @@ def _read_facts(path: Path, file: h5py.File) -> SessionFacts:
         notes=(*_notes_on_clock(path, first_s, last_s, len(dataset), rate_hz), *_notes_on_missing(attributes)),
         attributes=attributes,
     )
+    return dataclasses.replace(facts, notes=(*facts.notes, *note_on_missing_joints(facts.missing_joints)))
 
 
 def _attributes(path: Path, file: h5py.File) -> dict[str, Any]:

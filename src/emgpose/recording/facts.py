@@ -1,6 +1,6 @@
 """What a recording is (`SessionFacts`) and what a reader of a file format offers (`SessionReader`)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgpose.errors import SessionFormatError
-from emgpose.hand import SIDES
+from emgpose.hand import JOINTS, SIDES
 from emgpose.preprocessing import Preprocessing
 
 # Outside this range a rate is a broken number, not a recording of movement or muscle.
 MIN_RATE_HZ: Final = 1.0
 MAX_RATE_HZ: Final = 1e6
 EMG_UNITS: Final = ("noise_floor", "uV", "unknown")
+# The attribute that lists the joints with angles, separated by commas, in a recording that lacks some.
+KNOWN_JOINTS: Final = "known_joints"
 
 
 def checked_rate_hz(rate_hz: object, where: str) -> float:
@@ -108,6 +110,22 @@ class SessionFacts:
     def is_simulated(self) -> bool:
         """Whether the recording says of itself that it was simulated."""
         return bool(self.attributes.get("simulated", False))
+
+    @property
+    def missing_joints(self) -> tuple[str, ...]:
+        """Joints without angles in a recording that has some: NaN throughout, so that no sample has a whole label."""
+        known = self.attributes.get(KNOWN_JOINTS)
+        if not self.has_joint_angles or not isinstance(known, str):
+            return ()
+        return tuple(joint for joint in JOINTS if joint not in known.split(","))
+
+
+def note_on_missing_joints(missing: Sequence[str]) -> tuple[str, ...]:
+    """Say which joints have no angles, and what follows from that."""
+    if not missing:
+        return ()
+    known = f"joint angles of {len(JOINTS) - len(missing)} of {len(JOINTS)} joints"
+    return (f"{known}; not known (NaN), so that no sample counts as labelled: {', '.join(missing)}",)
 
 
 class SessionReader(Protocol):

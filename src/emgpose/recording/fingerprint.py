@@ -1,11 +1,17 @@
 """Fingerprints of recorded samples, so that two results can be known to stand on the same data."""
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
+from emgpose.recording.facts import SessionFacts
 from emgpose.recording.session import SessionSlice
+
+# What stands for the samples of a recording in the fingerprint of training data: one second, from its middle.
+_MIDDLE_SAMPLES: Final = 2000
 
 
 class SamplesDigest:
@@ -32,6 +38,31 @@ class SamplesDigest:
         for part in self._parts:
             whole.update(part.digest())
         return whole.hexdigest()
+
+
+def middle_of(n_samples: int) -> tuple[int, int]:
+    """Samples [start, stop) in the middle of a recording: those that stand for all of them in `brief_digest`."""
+    start = max(0, (n_samples - _MIDDLE_SAMPLES) // 2)
+    return start, min(start + _MIDDLE_SAMPLES, n_samples)
+
+
+def brief_digest(facts: SessionFacts, valid_runs: Sequence[tuple[int, int]], middle_digest: str) -> str:
+    """Fingerprint of a recording that does not need all of its samples.
+
+    Parameters
+    ----------
+    facts : SessionFacts
+    valid_runs : sequence of (start, stop)
+    middle_digest : str
+        `SamplesDigest` of the samples of `middle_of`.
+
+    Returns
+    -------
+    str
+        Thirty-two hexadecimal digits.
+    """
+    parts = [facts.n_samples, facts.sample_rate_hz, facts.channel_names, valid_runs, middle_digest]
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
 def data_fingerprint(digests: Mapping[str, str]) -> str:

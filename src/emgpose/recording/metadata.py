@@ -13,6 +13,9 @@ import numpy as np
 
 from emgpose.errors import DataError, SplitError
 from emgpose.hand import SIDES
+from emgpose.recording.annex import require_fetched
+from emgpose.recording.bids import FILE_COLUMN, METADATA_FILE, bids_root, join_recordings
+from emgpose.recording.store.layout import require_intact_metadata
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,11 +46,14 @@ def metadata_path(root: Path) -> Path:
     root = Path(root)
     if root.is_file():
         return root
-    for name in FILE_NAMES:
+    for name in (*FILE_NAMES, METADATA_FILE):
+        require_fetched(root / name)
         if (root / name).is_file():
             return root / name
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; expected a data set with {FILE_NAMES[0]}")
+    if bids_root(root) is not None:
+        raise DataError(f"{root}: is a BIDS data set, expected its table {METADATA_FILE}, which is not there; fetch it")
     raise DataError(f"{root}: expected {' or '.join(FILE_NAMES)}, found neither; give the folder that holds the table")
 
 
@@ -63,13 +69,14 @@ def read_metadata(root: Path) -> "pd.DataFrame":
     -------
     DataFrame
         All columns of the file, text as text; `generalization` is empty in the train split; `start` and `end` [s] are
-        numbers where present.
+        numbers where present. For a BIDS data set one more, `bids_file`: the recording of the row, for `session_path`.
 
     Raises
     ------
     DataError : the table is missing or unreadable, lacks a column, or a row is wrong; the message names row and column.
     """
     path = metadata_path(root)
+    require_intact_metadata(path)
     table = _read_text(path)
     missing = [column for column in REQUIRED_COLUMNS if column not in table.columns]
     if missing:
@@ -93,7 +100,15 @@ def read_metadata(root: Path) -> "pd.DataFrame":
         allowed | (in_train & (table["generalization"] == "")),
         f"{', '.join(GENERALIZATIONS)} or another short text but {', '.join(reserved)} (empty in train only)",
     )
-    return _with_numbers(path, table)
+    return _with_recordings(path, _with_numbers(path, table))
+
+
+def _with_recordings(path: Path, table: "pd.DataFrame") -> "pd.DataFrame":
+    """Join the table of a BIDS data set with its recordings."""
+    root = bids_root(path)
+    if root is None:
+        return table.drop(columns=FILE_COLUMN, errors="ignore")
+    return table.assign(**{FILE_COLUMN: join_recordings(root, table["filename"].tolist())})
 
 
 def _read_text(path: Path) -> "pd.DataFrame":
@@ -233,9 +248,12 @@ def session_path(root: Path, row: Any) -> Path:
     Parameters
     ----------
     root : Path
-        The folder of the recordings, or the metadata table in it.
+        The folder of the recordings or of the BIDS data set, or the metadata table in it.
     row : row of the metadata table (Series, mapping or named tuple)
     """
     root = Path(root)
-    filename = row.filename if hasattr(row, "filename") else row["filename"]
+    cells = row._asdict() if hasattr(row, "_asdict") else row
+    if FILE_COLUMN in cells:
+        return (bids_root(root) or root) / cells[FILE_COLUMN]
+    filename = cells["filename"]
     return (root.parent if root.is_file() else root) / f"{filename}.hdf5"

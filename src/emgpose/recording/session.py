@@ -60,6 +60,12 @@ class SessionSlice:
         """One past the last sample."""
         return self.start + len(self.valid)
 
+    def part(self, start: int, stop: int) -> "SessionSlice":
+        """Give what lies inside samples [start, stop), as views; perhaps nothing."""
+        first = min(max(start, self.start), self.stop)
+        inside = slice(first - self.start, max(stop, first) - self.start)
+        return SessionSlice(first, self.emg[inside], self.joint_angles[inside], self.valid[inside])
+
 
 def label_is_valid(joint_angles: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     """Tell which samples have a label.
@@ -349,7 +355,9 @@ class Session:
         DataError : the file cannot be read.
         """
         if self._valid_runs is None:
-            self._valid_runs = self._find_valid_runs() if self.has_joint_angles else []
+            # A prepared store knows them without reading a sample.
+            known = getattr(self.reader, "known_valid_runs", self._find_valid_runs)
+            self._valid_runs = known() if self.has_joint_angles else []
         return list(self._valid_runs)
 
     def _find_valid_runs(self) -> list[tuple[int, int]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from emgpose.errors import SessionFormatError
 from emgpose.hand import N_JOINTS
 from emgpose.recording.channels import select_channels
-from emgpose.recording.columns import Columns, find_columns, note_on_ignored, require_radians, table_rate_hz
+from emgpose.recording.columns import find_columns, note_on_ignored, require_radians, table_rate_hz
 from emgpose.recording.facts import SessionFacts
 from emgpose.recording.file_version import file_version, require_same_version
 from emgpose.recording.session import CHUNK_SAMPLES
@@ -51,7 +51,8 @@ class CsvReader:
 
     def __init__(self, path: Path, rate_hz: float | None = None, channels: Sequence[str | int] | None = None) -> None:
         self._path = Path(path)
-        self._columns, self._delimiter = _read_header(self._path)
+        header, self._delimiter = read_header(self._path)
+        self._columns = find_columns(header, str(self._path))
         self._version = file_version([self._path])
         chosen = select_channels(self._columns.emg_names, channels, str(path)) if self._columns.emg else []
         self._emg = tuple(self._columns.emg[column] for column in chosen)
@@ -122,8 +123,10 @@ class CsvReader:
         n_rows = 0
         self._notes_on_end: tuple[str, ...] = ()
         try:
-            for block in _line_blocks(self._path):
-                rows = _parse(block, n_rows, self._columns, self._delimiter, str(self._path))
+            for block in line_blocks(self._path):
+                rows = parse_lines(
+                    block, n_rows, self._columns.used, self._columns.n_columns, self._delimiter, str(self._path)
+                )
                 self._append(spool, rows, n_rows)
                 n_rows += len(rows)
                 if not block.endswith((b"\n", b"\r")):
@@ -167,7 +170,13 @@ class _SpooledTimes:
             yield start, self._spool.read("time_s", start, min(start + CHUNK_SAMPLES, self._n_samples))
 
 
-def _read_header(path: Path) -> tuple[Columns, str]:
+def read_header(path: Path) -> tuple[list[str], str]:
+    """Read the names of the columns, and what divides the cells.
+
+    Raises
+    ------
+    SessionFormatError : the first line cannot be a header.
+    """
     try:
         with path.open("rb") as file:
             line = file.readline(_MAX_LINE_BYTES)
@@ -185,11 +194,16 @@ def _read_header(path: Path) -> tuple[Columns, str]:
         raise SessionFormatError(
             f"{path}: the first line holds control characters; expected column names as in a CSV file"
         )
-    return find_columns(header, str(path)), delimiter
+    return header, delimiter
 
 
-def _line_blocks(path: Path) -> Iterator[bytes]:
-    """Whole lines below the header, some megabytes at a time; empty lines at the end of the file are left out."""
+def line_blocks(path: Path) -> Iterator[bytes]:
+    """Give whole lines below the header, some megabytes at a time; empty lines at the end of the file are left out.
+
+    Raises
+    ------
+    SessionFormatError : the file cannot be read.
+    """
     try:
         with path.open("rb") as file:
             file.readline(_MAX_LINE_BYTES)
@@ -210,11 +224,28 @@ def _line_blocks(path: Path) -> Iterator[bytes]:
         raise SessionFormatError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def _parse(block: bytes, n_before: int, columns: Columns, delimiter: str, where: str) -> NDArray[np.float64]:
-    """Turn lines into numbers, (row, used column)."""
+def parse_lines(
+    block: bytes, n_before: int, used: Sequence[int], n_columns: int, delimiter: str, where: str
+) -> NDArray[np.float64]:
+    """Turn lines into numbers, (row, used column).
+
+    Parameters
+    ----------
+    block : bytes
+    n_before : int
+        Rows before these, for messages.
+    used : sequence of int
+        Columns to read, rising.
+    n_columns : int
+        In every row.
+    delimiter, where : str
+
+    Raises
+    ------
+    SessionFormatError : a cell is no number, or a row has another number of cells.
+    """
     import pandas as pd
 
-    n_columns = len(columns.ignored) + len(columns.used)
     stripped = block.rstrip(b"\r\n \t" if delimiter != "\t" else b"\r\n")
     _require_whole_rows(stripped, n_before, n_columns, delimiter, where)
     try:
@@ -222,7 +253,7 @@ def _parse(block: bytes, n_before: int, columns: Columns, delimiter: str, where:
             io.BytesIO(stripped + b"\n"),
             header=None,
             sep=delimiter,
-            usecols=list(columns.used),
+            usecols=list(used),
             dtype=np.float64,
             quoting=3,  # csv.QUOTE_NONE: an open quotation mark must not swallow the rest of the file
             skip_blank_lines=False,

@@ -4,6 +4,7 @@ The order of an epoch is a function of (seed, epoch) and a window of (seed, epoc
 workers, nor of processes, nor a restart in the middle of an epoch changes what the model sees.
 """
 
+import math
 import signal
 import warnings
 from collections.abc import Callable, Generator, Iterator
@@ -14,42 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from emgpose.errors import ConfigError, DataError, EmgPoseError
-from emgpose.training.streams import Purpose, random_stream
+from emgpose.training.order import batches_in_order, epoch_batches
 
 Batch = dict[str, Tensor]
 # Batches that each worker reads ahead.
 _READ_AHEAD: Final = 2
 # What stands in the fields `window` and `start` of a padding window.
 PADDING: Final = -1
-
-
-def epoch_batches(n_windows: int, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-    """Shuffle the windows of an epoch and divide them into global batches.
-
-    Parameters
-    ----------
-    n_windows, batch_size : int
-        The last batch may be smaller.
-    seed, epoch : int
-
-    Returns
-    -------
-    list of int64 array, shape (window,)
-    """
-    order = random_stream(seed, Purpose.ORDER, epoch).permutation(n_windows).astype(np.int64)
-    return _divided(order, batch_size)
-
-
-def batches_in_order(n_windows: int, batch_size: int) -> list[NDArray[np.int64]]:
-    """Divide windows into global batches as they come, for validation."""
-    return _divided(np.arange(n_windows, dtype=np.int64), batch_size)
-
-
-def _divided(order: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
-    return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
 
 
 @dataclass(frozen=True)
@@ -75,7 +50,8 @@ class Share:
         return cls(epoch, windows) if len(windows) else cls(epoch, batch[:1], is_padding=True)
 
 
-ReadWindow = Callable[[int, int], Batch]
+# (window, epoch, room for it or None) -> the window, in that room or beside it
+ReadWindow = Callable[[int, int, Batch | None], Batch]
 
 
 class _Shares(Dataset[Any]):
@@ -94,8 +70,15 @@ class _Shares(Dataset[Any]):
             return DataError(f"{error.filename or 'a recording'}: cannot be read: {error.strerror or error}")
 
     def _read(self, share: Share) -> Batch:
-        windows = [self._read_window(int(window), share.epoch) for window in share.windows]
-        batch = {name: torch.stack([window[name] for window in windows]) for name in windows[0]}
+        first = self._read_window(int(share.windows[0]), share.epoch, None)
+        batch = {name: _room_for(tensor, len(share.windows)) for name, tensor in first.items()}
+        for place, number in enumerate(share.windows):
+            room = {name: tensors[place] for name, tensors in batch.items()}
+            window = self._read_window(int(number), share.epoch, room) if place else first
+            # Copied while it is in the processor's cache, so that no more than one window is held beside the batch.
+            for name, tensor in window.items():
+                if tensor is not room[name]:
+                    room[name].copy_(tensor)
         if share.is_padding:
             batch["valid"].fill_(False)
             batch["window"].fill_(PADDING)
@@ -103,13 +86,24 @@ class _Shares(Dataset[Any]):
         return batch
 
 
+def _room_for(window: Tensor, n_windows: int) -> Tensor:
+    """Make room for windows like this one; in a worker, in memory that the process it reads for can see."""
+    shape = (n_windows, *window.shape)
+    if get_worker_info() is None:
+        # numpy asks the system for large pages, without which touching them first takes as long as reading.
+        return torch.from_numpy(np.empty(shape, dtype=window.numpy().dtype))
+    shared = torch.UntypedStorage._new_shared(math.prod(shape) * window.element_size())
+    return torch.empty(0, dtype=window.dtype).set_(shared).view(shape)
+
+
 class BatchReader:
     """Reads shares one after the other, in this process or ahead of it in workers.
 
     Parameters
     ----------
-    read_window : callable (window, epoch) -> dict of Tensor
-        Reads one window; in workers, a copy of it does.
+    read_window : callable (window, epoch, room) -> dict of Tensor
+        Reads one window; in workers, a copy of it does. `room` is None, or where the window will stand in its batch:
+        what is read straight into it need not be copied.
     workers : int
         0 reads in this process.
     pin_memory : bool
@@ -229,12 +223,23 @@ class TrainBatches:
         See `epoch_batches`.
     rank, world_size : int
         Which process this is, of how many.
+    groups : int64 array, shape (window,), optional
+        See `epoch_batches`.
     """
 
     def __init__(
-        self, reader: BatchReader, n_windows: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+        self,
+        reader: BatchReader,
+        n_windows: int,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        *,
+        groups: NDArray[np.int64] | None = None,
     ) -> None:
         self._reader = reader
+        self._groups = groups
         self._sizes = n_windows, batch_size, seed
         self._rank, self._world_size = rank, world_size
         self._n_batches = -(-n_windows // batch_size)
@@ -246,7 +251,7 @@ class TrainBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         epoch, first = self._epoch, self._batch
-        batches = epoch_batches(*self._sizes, epoch)[first:]
+        batches = epoch_batches(*self._sizes, epoch, self._groups)[first:]
         shares = [Share.of_rank(epoch, batch, self._rank, self._world_size) for batch in batches]
         for number, batch in enumerate(self._reader.read(shares), start=first + 1):
             # Before the batch is given: a checkpoint that is written during its step counts it as done.

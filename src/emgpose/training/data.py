@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from torch import Tensor
 
 from emgpose.config import AugmentConfig, DataConfig
@@ -20,6 +22,7 @@ from emgpose.recording import read_metadata, session_path
 from emgpose.training.augmentation import augment_emg, check_rotation
 from emgpose.training.batches import BatchReader, TrainBatches, ValBatches
 from emgpose.training.recordings import GIB, ModelNeeds, Progress, Recordings, require_finite_emg
+from emgpose.training.stored import StoredRecordings, store_at
 from emgpose.training.streams import check_seed
 from emgpose.training.subsets import choose_training_rows, choose_validation_rows, describe_rows
 from emgpose.windows import WindowDataset
@@ -41,14 +44,14 @@ class WindowReader:
     windows: WindowDataset
     augment: AugmentConfig | None = None
 
-    def __call__(self, window: int, epoch: int) -> dict[str, Tensor]:
-        """Read a window of an epoch; see `WindowDataset.read`.
+    def __call__(self, window: int, epoch: int, room: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Read a window of an epoch, into the room for it where that is possible; see `WindowDataset.read`.
 
         Raises
         ------
         DataError : the recording cannot be read, or its EMG is not finite there.
         """
-        tensors = self.windows.read(window, epoch)
+        tensors = self.windows.read(window, epoch, room)
         index = self.windows.index
         session = self.windows.session(int(index.session[window]))
         require_finite_emg(session, tensors["emg"].numpy(), int(tensors["start"]))
@@ -126,7 +129,7 @@ class PoseData(pl.LightningDataModule):
         self._pin_memory, self._on_progress = pin_memory, on_progress
         self._readers: dict[Part, BatchReader] = {}
         self._train_batches: TrainBatches | None = None
-        self._recordings: Recordings | None = None
+        self._recordings: Recordings | StoredRecordings | None = None
 
     def setup(self, stage: str | None = None) -> None:
         """Choose and read the recordings; a second call does nothing.
@@ -151,8 +154,7 @@ class PoseData(pl.LightningDataModule):
         )
         val_rows = choose_validation_rows(table, config.where)
         self._rows = rows
-        train, val = _paths(root, rows), _paths(root, val_rows)
-        recordings = Recordings([*train, *val], self._needs, config.in_memory_gib * GIB, self._on_progress)
+        recordings, train, val = self._take_in(root, rows, val_rows)
         self._windows = self._cut(recordings, train, val)
         self.n_train_windows, self.n_val_windows = len(self._windows["train"]), len(self._windows["val"])
         _require_windows(self.n_train_windows, len(train), self._window, config)
@@ -161,12 +163,24 @@ class PoseData(pl.LightningDataModule):
         self.subset["val"] = describe_rows(val_rows) | {"windows": self.n_val_windows}
         self.fingerprint = recordings.fingerprint(train)
         self.val_fingerprint = recordings.fingerprint(val) if val else ""
-        self.trained_on = "simulated" if all(recordings.simulated[path] for path in train) else "recorded"
+        self.trained_on = "simulated" if recordings.all_simulated(train) else "recorded"
         self.in_memory = recordings.in_memory
         self.preparations = recordings.preparations()
         self._recordings = recordings
 
-    def _cut(self, recordings: Recordings, train: dict[Path, str], val: dict[Path, str]) -> dict[Part, WindowDataset]:
+    def _take_in(self, root: Path, rows: pd.DataFrame, val_rows: pd.DataFrame) -> tuple[Any, Any, Any]:
+        """Give the recordings, and those of them to train and to validate on."""
+        store = store_at(root)
+        if store is not None:
+            names = [*rows["filename"], *val_rows["filename"]]
+            stored = StoredRecordings(store, names, self._needs)
+            if not stored.must_be_prepared:
+                return stored, stored.paths(names[: len(rows)]), stored.paths(names[len(rows) :])
+        train, val = _paths(root, rows), _paths(root, val_rows)
+        memory_bytes = self._config.in_memory_gib * GIB
+        return Recordings([*train, *val], self._needs, memory_bytes, self._on_progress), train, val
+
+    def _cut(self, recordings: Any, train: Any, val: Any) -> dict[Part, WindowDataset]:
         config = self._config
         train_index = recordings.index(train, self._window, config.stride_samples, config.skip_invalid)
         # Validation windows are those of the test protocol, whatever training takes.
@@ -190,7 +204,7 @@ class PoseData(pl.LightningDataModule):
             rank, world_size = self._place()
             reader = self._reader("train", self._augment, keep_workers=True)
             sizes = self.n_train_windows, self._config.batch_size, self._seed
-            self._train_batches = TrainBatches(reader, *sizes, rank, world_size)
+            self._train_batches = TrainBatches(reader, *sizes, rank, world_size, groups=self._groups())
         return self._train_batches
 
     def val_dataloader(self) -> ValBatches | list[Any]:
@@ -209,6 +223,13 @@ class PoseData(pl.LightningDataModule):
                 keep_workers=keep_workers,
             )
         return self._readers[part]
+
+    def _groups(self) -> NDArray[np.int64] | None:
+        """Give the user or stage of each training window as a number, where windows are drawn by that."""
+        if self._config.sampling == "uniform":
+            return None
+        of_recording = np.unique(self._rows[self._config.sampling].to_numpy(dtype=str), return_inverse=True)[1]
+        return np.asarray(of_recording[self._windows["train"].index.session], dtype=np.int64)
 
     def _place(self) -> tuple[int, int]:
         """Rank of this process and number of processes."""

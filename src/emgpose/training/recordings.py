@@ -4,8 +4,6 @@ Either way the same samples come out. Processes that are forked from this one sh
 (where the system cannot fork) read the files.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +17,13 @@ from emgpose.hand import N_JOINTS
 from emgpose.models import EmgModel
 from emgpose.preprocessing import Preprocessing
 from emgpose.recording import Session, SessionFacts, open_session, prepare_session
-from emgpose.recording.fingerprint import SamplesDigest, data_fingerprint
+from emgpose.recording.fingerprint import SamplesDigest, brief_digest, data_fingerprint, middle_of
+from emgpose.recording.opening import recording_exists
 from emgpose.windows import WindowIndex
 
 GIB: Final = 2**30
 # float32 angles of 20 joints, one byte for validity; EMG comes on top, 4 bytes per channel.
 _LABEL_BYTES: Final = 81
-# What stands for the samples of a recording in its fingerprint: one second, from its middle.
-_FINGERPRINT_SAMPLES: Final = 2000
 
 # (recordings done, recordings in all)
 Progress = Callable[[int, int], None]
@@ -153,6 +150,10 @@ class Recordings:
         """Fingerprint of some recordings: names, facts, runs of valid labels, and a second from the middle of each."""
         return data_fingerprint({name: self._digests[path] for path, name in names.items()})
 
+    def all_simulated(self, paths: Iterable[Path]) -> bool:
+        """Whether every one of some recordings says of itself that it was simulated."""
+        return all(self.simulated[path] for path in paths)
+
     def preparations(self) -> dict[str, int]:
         """Say what was done to the EMG, and to how many recordings."""
         counts: dict[str, int] = {}
@@ -177,7 +178,7 @@ class Recordings:
 
 
 def _require_files(paths: Sequence[Path]) -> None:
-    missing = [path for path in paths if not path.exists()]
+    missing = [path for path in paths if not recording_exists(path)]
     if missing:
         more = f" and {len(missing) - 1} more of {len(paths)} recordings" if len(missing) > 1 else ""
         raise DataError(
@@ -193,10 +194,20 @@ def open_for_training(path: Path, needs: ModelNeeds) -> Session:
     ------
     DataError : it cannot be trained on; the message names it.
     """
-    session = open_session(path)
+    return prepare_for_training(open_session(path), needs)
+
+
+def prepare_for_training(session: Session, needs: ModelNeeds) -> Session:
+    """Prepare a recording for a model; see `open_for_training`."""
+    path = session.path or session.name
     if not session.has_emg or not session.has_joint_angles:
         has = "EMG" if session.has_emg else "joint angles"
         raise DataError(f"{path}: training needs EMG and joint angles, the recording has {has} only; remove its row")
+    if session.facts.missing_joints:
+        raise DataError(
+            f"{path}: training needs the angles of all {N_JOINTS} joints, the recording has none of "
+            f"{', '.join(session.facts.missing_joints)}; remove its row, or leave it out with data.where"
+        )
     if session.n_channels != needs.n_channels:
         raise DataError(
             f"{path}: {needs.name} needs {needs.n_channels} EMG channels, the recording has {session.n_channels}"
@@ -222,8 +233,8 @@ def require_finite_emg(session: Session, emg: NDArray[np.float32], start: int) -
     ------
     DataError : a value is NaN or Inf; the message names file, channel and sample.
     """
-    # The sum is finite only if all values are, and is the faster question.
-    if np.isfinite(emg.sum(dtype=np.float64)):
+    # NaN is passed on by both, and the two are the fastest question.
+    if np.isfinite(emg.max()) and np.isfinite(emg.min()):
         return
     channel, sample = np.argwhere(~np.isfinite(emg))[0]
     raise DataError(
@@ -234,9 +245,6 @@ def require_finite_emg(session: Session, emg: NDArray[np.float32], start: int) -
 
 
 def _digest(session: Session, runs: list[tuple[int, int]]) -> str:
-    facts = session.facts
     samples = SamplesDigest()
-    middle = max(0, (facts.n_samples - _FINGERPRINT_SAMPLES) // 2)
-    samples.update(session.read(middle, min(middle + _FINGERPRINT_SAMPLES, facts.n_samples)))
-    parts = [facts.n_samples, facts.sample_rate_hz, facts.channel_names, runs, samples.hexdigest()]
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    samples.update(session.read(*middle_of(session.n_samples)))
+    return brief_digest(session.facts, runs, samples.hexdigest())

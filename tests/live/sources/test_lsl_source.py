@@ -6,7 +6,7 @@ import pytest
 from emgpose.errors import SourceEnded, SourceLost, StreamError
 from emgpose.live.chunk import SourceFacts
 from emgpose.live.sources.lsl import LslSource
-from emgpose.live.sources.stream_description import ChosenChannels
+from emgpose.recording.stream_header import ChosenChannels
 
 RATE_HZ = 1000.0
 

@@ -5,7 +5,8 @@ import pytest
 
 from emgpose.errors import ConfigError, RateMismatch, StreamError
 from emgpose.live.chunk import SourceFacts
-from emgpose.live.sources.stream_description import StreamDescription, describe_source, own_description
+from emgpose.live.sources.stream_description import describe_source, own_description
+from emgpose.recording.stream_header import StreamDescription
 from emgpose.signals import EMG2POSE_PREPROCESSING
 
 

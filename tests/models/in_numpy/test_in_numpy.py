@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
 
 from emgpose.models import PoseModel, build_model
+from emgpose.models.front_ends import RawFrontEnd
 from emgpose.models.in_numpy import has_one_thread, may_run_in_numpy, path, prepared_for, rollout_of
 from emgpose.models.in_numpy.path import _PREPARED
 from small_models import small_model
@@ -58,12 +59,20 @@ def emg_of(n_samples: int, batch_size: int = 1) -> torch.Tensor:
 
 
 def streamed(model: PoseModel, emg: torch.Tensor, hop: int, pose: torch.Tensor):
+    """Stream by `forward`, with gradients, so in torch."""
     state = model.initial_state(pose, batch_size=len(emg))
     poses = []
     for part in emg.split(hop, dim=-1):
         angles, state = model(part, state)
         poses.append(angles.detach())
     return torch.cat(poses, dim=-1), state
+
+
+def hopped(model: PoseModel, emg: torch.Tensor, hop: int, pose: torch.Tensor):
+    """Stream by `hops`, so in numpy where the model was prepared."""
+    hops = model.hops(model.initial_state(pose))
+    rows = [hops.push(part[0].T.numpy()) for part in emg.split(hop, dim=-1)]
+    return torch.from_numpy(np.concatenate(rows).T[None]), hops.state()
 
 
 @pytest.fixture
@@ -82,11 +91,11 @@ def no_torch_modules(monkeypatch: pytest.MonkeyPatch):
 def test_a_prepared_stream_gives_what_torch_gives(name: str, hop: int, no_torch_modules) -> None:
     model, pose = make(name), 0.1 * torch.ones(1, 20)
     emg = emg_of(2600)
-    expected, state = streamed(model, emg, hop, pose)  # with gradients, so in torch
+    expected, state = streamed(model, emg, hop, pose)
     model.prepare_for_hops()
-    no_torch_modules(model)
-    with torch.no_grad():
-        given, state_in_numpy = streamed(model, emg, hop, pose)
+    if isinstance(model.front_end, RawFrontEnd):
+        no_torch_modules(model)
+    given, state_in_numpy = hopped(model, emg, hop, pose)
     assert given.shape == expected.shape
     assert expected.abs().max() > 0.05
     assert torch.allclose(given, expected, atol=1e-5)
@@ -106,8 +115,11 @@ def test_a_stream_may_change_between_torch_and_numpy(name: str) -> None:
     state = model.initial_state(pose)
     poses = []
     for number, part in enumerate(emg.split(40, dim=-1)):
-        with torch.set_grad_enabled(number % 3 == 0):
+        if number % 3 == 0:
             angles, state = model(part, state)
+        else:
+            hops = model.hops(state)
+            angles, state = torch.from_numpy(hops.push(part[0].T.numpy()).T[None]), hops.state()
         poses.append(angles.detach())
     assert torch.allclose(torch.cat(poses, dim=-1), expected, atol=1e-5)
 
@@ -144,17 +156,41 @@ def test_numbers_that_float32_cannot_hold_become_what_torch_makes_of_them() -> N
     for size in (1e9, 1e20, 1e30, float("inf"), float("nan")):
         emg = size * emg_of(2400)
         expected, _ = streamed(model, emg, 40, pose)
-        with torch.no_grad(), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("error")
-            given, _ = streamed(model, emg, 40, pose)
+            given, _ = hopped(model, emg, 40, pose)
         assert torch.allclose(given, expected, rtol=1e-3, atol=1e-3, equal_nan=True), size
         assert bool(given.isnan().any()) == (size != 1e9)
 
 
-@pytest.mark.parametrize("hop", [40, 600])
-def test_poses_and_state_may_be_changed_by_whoever_gets_them(hop: int) -> None:
+def test_poses_samples_and_state_may_be_changed_by_whoever_gets_them() -> None:
     model = make("tracking_vemg2pose")
     model.prepare_for_hops()
+    emg, start = emg_of(2400), torch.zeros(1, 20)
+    expected, _ = hopped(model, emg, 40, start)
+    state = model.initial_state(start)
+    kept = state.copy()
+    hops = model.hops(state)
+    rows = []
+    for part in emg.split(40, dim=-1):
+        samples = part[0].T.numpy().copy()
+        poses = hops.push(samples)
+        rows.append(poses.copy())
+        poses.fill(7)
+        samples.fill(7)
+        before = hops.state().copy()
+        given = hops.state()
+        hops = model.hops(given)
+        for key, tensor in given.to_tensors().items():
+            assert torch.equal(tensor, before.to_tensors()[key]), key
+    assert torch.equal(torch.from_numpy(np.concatenate(rows).T[None]), expected)
+    for key, tensor in state.to_tensors().items():
+        assert torch.equal(tensor, kept.to_tensors()[key]), key
+
+
+@pytest.mark.parametrize("hop", [40, 600])
+def test_poses_of_a_rollout_may_be_changed_by_whoever_gets_them(hop: int) -> None:
+    model = make("tracking_vemg2pose")
     with torch.no_grad():
         state = model.initial_state()
         for part in emg_of(2400).split(hop, dim=-1):
@@ -174,13 +210,17 @@ def test_poses_and_state_may_be_changed_by_whoever_gets_them(hop: int) -> None:
 def test_chunks_that_complete_no_frame_are_taken() -> None:
     model = make("tracking_vemg2pose")
     model.prepare_for_hops()
-    emg = emg_of(2000)
-    with torch.no_grad():
-        expected, _ = streamed(model, emg, 200, torch.zeros(1, 20))
-        given, state = streamed(model, emg, 1, torch.zeros(1, 20))
-        poses, _ = model(emg[..., :0], state)
+    emg, pose = emg_of(2000), torch.zeros(1, 20)
+    expected, _ = streamed(model, emg, 200, pose)
+    given, state = hopped(model, emg, 1, pose)
     assert torch.allclose(given, expected, atol=1e-5)
-    assert poses.shape == (1, 20, 0)
+    assert model.hops(state).push(np.empty((0, 16), dtype=np.float32)).shape == (0, 20)
+
+
+def test_a_hop_may_be_as_long_as_one_likes() -> None:
+    model, pose, emg = make("emgpose50"), torch.zeros(1, 20), emg_of(4000)
+    model.prepare_for_hops()
+    assert torch.allclose(hopped(model, emg, 4000, pose)[0], streamed(model, emg, 4000, pose)[0], atol=1e-5)
 
 
 def test_weights_changed_in_place_are_seen_and_exchanged_ones_are_left_to_torch() -> None:
@@ -189,19 +229,17 @@ def test_weights_changed_in_place_are_seen_and_exchanged_ones_are_left_to_torch(
     for part in (model.featurizer, model.decoder):
         assert prepared_for(part) is not None
     emg, pose = emg_of(2400), torch.zeros(1, 20)
-    with torch.no_grad():
-        before, _ = streamed(model, emg, 40, pose)
-        for parameter in model.parameters():
-            parameter.data.mul_(0.9)
-        changed, _ = streamed(model, emg, 40, pose)
+    before, _ = hopped(model, emg, 40, pose)
+    for parameter in model.parameters():
+        parameter.data.mul_(0.9)
+    changed, _ = hopped(model, emg, 40, pose)
     assert (changed - before).abs().max() > 1e-3
     assert torch.allclose(changed, streamed(model, emg, 40, pose)[0], atol=1e-5)
     other = {key: 1.1 * tensor for key, tensor in model.state_dict().items()}
     model.load_state_dict(other, assign=True)
     assert prepared_for(model.featurizer) is None
     assert prepared_for(model.decoder) is None
-    with torch.no_grad():
-        exchanged, _ = streamed(model, emg, 40, pose)
+    exchanged, _ = hopped(model, emg, 40, pose)
     assert torch.allclose(exchanged, streamed(model, emg, 40, pose)[0], atol=1e-5)
     assert (exchanged - changed).abs().max() > 1e-3
 
@@ -221,15 +259,13 @@ def test_layers_exchanged_and_hooks_added_after_preparing_are_seen() -> None:
     handle = model.featurizer.layers[0].conv.register_forward_hook(lambda _module, _input, output: 2 * output)
     assert prepared_for(model.featurizer) is None
     expected, _ = streamed(model, emg, 40, pose)
-    with torch.no_grad():
-        assert torch.allclose(streamed(model, emg, 40, pose)[0], expected, atol=1e-5)
+    assert torch.allclose(hopped(model, emg, 40, pose)[0], expected, atol=1e-5)
     handle.remove()
     assert prepared_for(model.featurizer) is not None
     model.decoder.out = torch.nn.Linear(model.decoder.out.in_features, model.decoder.out.out_features)
     assert prepared_for(model.decoder) is None
     expected, _ = streamed(model, emg, 40, pose)
-    with torch.no_grad():
-        assert torch.allclose(streamed(model, emg, 40, pose)[0], expected, atol=1e-5)
+    assert torch.allclose(hopped(model, emg, 40, pose)[0], expected, atol=1e-5)
 
 
 def test_what_numpy_may_not_compute_is_left_to_torch() -> None:
@@ -269,7 +305,7 @@ def test_a_copy_of_a_prepared_model_has_weights_of_its_own() -> None:
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.zero_()
-        assert not torch.equal(streamed(model, emg, 40, pose)[0], streamed(other, emg, 40, pose)[0])
+        assert not torch.equal(hopped(model, emg, 40, pose)[0], hopped(other, emg, 40, pose)[0])
 
 
 def test_what_stands_in_goes_with_its_model() -> None:
@@ -297,8 +333,7 @@ def test_a_small_state_does_not_keep_what_came_before_it(monkeypatch: pytest.Mon
 
     # A tensor does not tell how large the array is of which it shows a part.
     monkeypatch.setattr(torch, "from_numpy", note)
-    with torch.no_grad():
-        _, state = streamed(model, emg_of(2400), 200, torch.zeros(1, 20))
+    _, state = hopped(model, emg_of(2400), 200, torch.zeros(1, 20))
     tensors = {key: tensor for key, tensor in state.to_tensors().items() if tensor.numel() and key != "counters"}
     assert len(tensors) > 8
     for key, tensor in tensors.items():

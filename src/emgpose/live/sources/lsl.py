@@ -1,6 +1,6 @@
 """EMG from the network through the Lab Streaming Layer (LSL).
 
-Losses are counted from the sender's time stamps (see `emgpose.live.sources.stamps`). Times are on this machine's LSL
+Losses are counted from the sender's time stamps (see `emgpose.recording.stamps`). Times are on this machine's LSL
 clock: stamps plus the clock correction that LSL measures.
 """
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from emgpose.errors import SourceEnded, SourceLost, StreamError
 from emgpose.live.chunk import EmgChunk, SourceFacts
-from emgpose.live.sources.stamps import StampCounter
-from emgpose.live.sources.stream_description import ChosenChannels
+from emgpose.recording.stamps import StampCounter
+from emgpose.recording.stream_header import ChosenChannels
 
 # A stream that sends nothing for this long counts as lost.
 SILENCE_S: Final = 2.0

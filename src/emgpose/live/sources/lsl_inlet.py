@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from emgpose.errors import ConfigError, MissingExtraError, SourceLost, StreamError
 from emgpose.live.sources.lsl import SILENCE_S, LslSource
-from emgpose.live.sources.stream_description import EMG_TYPE, OWN_ELEMENT, StreamDescription, describe_source
+from emgpose.live.sources.stream_description import describe_source
+from emgpose.recording.stream_header import EMG_TYPE, OWN_ELEMENT, StreamDescription
 
 RESOLVE_TIMEOUT_S: Final = 5.0
 # After the first stream was found, others that fit are waited for this long, which is two rounds of questions by LSL:

@@ -1,73 +1,13 @@
-"""What an LSL stream says about itself, live or in an XDF file, and what that makes of it as a source.
+"""What an LSL stream says about itself, live or in an XDF file, as a source.
 
-Labels, types and units follow the XDF meta-data for EMG (`desc/channels/channel/{label,type,unit}`). Streams of emgpose
-itself add `desc/emgpose` with what the EMG has had already, the side, and whether it is simulated.
+What a header means is in `emgpose.recording.stream_header`.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from emgpose.errors import ConfigError, RateMismatch, SessionFormatError, StreamError
-from emgpose.hand import SIDES
 from emgpose.live.chunk import SourceFacts
-from emgpose.preprocessing import Preprocessing
-from emgpose.recording.channels import distinct_names, select_channels
-from emgpose.recording.facts import checked_rate_hz
-
-EMG_TYPE: Final = "EMG"
-# The element of `desc` that streams of emgpose add.
-OWN_ELEMENT: Final = "emgpose"
-_NOISE_FLOOR: Final = "noise_floor"
-# Microvolts per unit; whole numbers are powers of ten of a volt, as MNE-LSL writes them.
-_MICROVOLTS: Final = {
-    **dict.fromkeys(("uv", "µv", "μv", "microvolt", "microvolts", "-6"), 1.0),
-    **dict.fromkeys(("mv", "millivolt", "millivolts", "-3"), 1e3),
-    **dict.fromkeys(("v", "volt", "volts"), 1e6),
-    **dict.fromkeys(("nv", "nanovolt", "nanovolts", "-9"), 1e-3),
-}
-
-
-@dataclass(frozen=True)
-class StreamDescription:
-    """The header of a stream.
-
-    Parameters
-    ----------
-    name, kind : str
-        `kind` is what LSL calls type, such as "EMG".
-    n_channels : int
-    rate_hz : float
-        0 where the stream has no fixed rate.
-    channels : tuple of mapping
-        Label, type and unit of each channel; empty, or of another length, where the stream does not say them.
-    own : mapping
-        What `desc/emgpose` holds.
-    """
-
-    name: str
-    kind: str
-    n_channels: int
-    rate_hz: float
-    channels: tuple[Mapping[str, str], ...] = ()
-    own: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ChosenChannels:
-    """Columns of a stream that are its EMG, and the factor that brings each to the unit of the facts."""
-
-    columns: tuple[int, ...]
-    factors: NDArray[np.float32]
-
-    def take(self, samples: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Take the EMG out of samples, shape (time, channel)."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(samples[:, list(self.columns)].astype(np.float32) * self.factors)
+from emgpose.recording.stream_header import ChosenChannels, StreamDescription, find_emg
 
 
 def describe_source(
@@ -101,24 +41,18 @@ def describe_source(
     ConfigError : a channel does not exist, or a rate is given for a stream that states its own.
     StreamError : what the stream says about itself cannot be so.
     """
-    listed = stream.channels if len(stream.channels) == stream.n_channels else ({},) * stream.n_channels
-    names = distinct_names([channel.get("label") for channel in listed])
-    types = [channel.get("type", "").upper() for channel in listed]
-    columns = select_channels(names, channels, where)
-    if channels is None and EMG_TYPE in types:
-        columns = [column for column in columns if types[column] == EMG_TYPE]
-    unit, factors = _unit([listed[column].get("unit", "") for column in columns])
+    emg = find_emg(stream, where, channels=channels, input_rate_hz=input_rate_hz)
     facts = SourceFacts(
         name=where,
-        sample_rate_hz=_rate_hz(stream, where, input_rate_hz),
-        channel_names=tuple(names[column] for column in columns),
-        preprocessing=_preprocessing(stream, where),
-        emg_unit=unit,
-        side=stream.own.get("side") if stream.own.get("side") in SIDES else None,
-        is_simulated=stream.own.get("simulated") == "1",
+        sample_rate_hz=emg.rate_hz,
+        channel_names=emg.channel_names,
+        preprocessing=emg.preprocessing,
+        emg_unit=emg.unit,
+        side=emg.side,
+        is_simulated=emg.is_simulated,
         is_causal=stream.own.get("causal", "1") == "1",
     )
-    return facts, ChosenChannels(tuple(columns), factors)
+    return facts, emg.channels
 
 
 def own_description(facts: SourceFacts) -> dict[str, str]:
@@ -129,40 +63,3 @@ def own_description(facts: SourceFacts) -> dict[str, str]:
         "causal": str(int(facts.is_causal)),
     }
     return own if facts.side is None else own | {"side": facts.side}
-
-
-def _rate_hz(stream: StreamDescription, where: str, given_hz: float | None) -> float:
-    if stream.rate_hz and given_hz is not None:
-        raise ConfigError(f"{where}: the stream states its own rate, {stream.rate_hz:g} Hz; leave the input rate out")
-    if not stream.rate_hz and given_hz is None:
-        raise RateMismatch(
-            f"{where}: stream {stream.name!a} has a nominal rate of 0 (irregular), expected a fixed rate; let the "
-            "device's program state it, or give the true rate (--input-rate)"
-        )
-    try:
-        return checked_rate_hz(stream.rate_hz or given_hz, f"{where}: nominal rate")
-    except SessionFormatError as error:
-        raise StreamError(str(error)) from None
-
-
-def _unit(units: Sequence[str]) -> tuple[str, NDArray[np.float32]]:
-    ones = np.ones(len(units), dtype=np.float32)
-    lowered = [unit.strip().lower() for unit in units]
-    if all(unit == _NOISE_FLOOR for unit in lowered):
-        return _NOISE_FLOOR, ones
-    if all(unit in _MICROVOLTS for unit in lowered):
-        return "uV", np.array([_MICROVOLTS[unit] for unit in lowered], dtype=np.float32)
-    return "unknown", ones
-
-
-def _preprocessing(stream: StreamDescription, where: str) -> Preprocessing:
-    text = stream.own.get("preprocessing")
-    if not text:
-        return Preprocessing()
-    try:
-        return Preprocessing.from_config(json.loads(text))
-    except (ConfigError, ValueError, RecursionError) as error:
-        raise StreamError(
-            f"{where}: expected a list of preprocessing steps in desc/{OWN_ELEMENT}/preprocessing, got {text[:80]!a}: "
-            f"{error}; the stream was written by another version of emgpose, or by another program"
-        ) from None

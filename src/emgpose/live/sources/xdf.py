@@ -4,25 +4,20 @@ The file is read whole. Losses are counted from the recorded time stamps by the 
 gives what the stream would have given.
 """
 
-import contextlib
-import gzip
-import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgpose.errors import ConfigError, MissingExtraError, SessionFormatError
 from emgpose.live.chunk import EmgChunk, SourceFacts
-from emgpose.live.sources.stamps import StampCounter
-from emgpose.live.sources.stream_description import EMG_TYPE, OWN_ELEMENT, StreamDescription, describe_source
+from emgpose.live.sources.stream_description import describe_source
+from emgpose.recording.stamps import StampCounter
+from emgpose.recording.xdf_streams import STREAM_SEPARATOR, choose_emg, read_xdf
 
 _LOG: Final = logging.getLogger("emgpose.live")
-# Between a file and the name of the stream that is meant.
-_STREAM_SEPARATOR: Final = "#"
 
 
 class XdfTrack:
@@ -90,124 +85,18 @@ def open_xdf_track(
     RateMismatch : the stream states no rate, and none is given.
     MissingExtraError : pyxdf is not installed.
     """
-    pyxdf = _import_pyxdf()
-    if not path.is_file():
-        raise SessionFormatError(f"xdf:{path}: {'is not a file' if path.exists() else 'no such file'}")
-    with _one_error(path):
-        with _opened(path) as file:
-            header = _chosen(pyxdf.resolve_streams(file), path, stream)
-        # Neither clocks nor jitter are mended: a live stream has them too, and mending would hide losses.
-        with _opened(path) as file:
-            streams, _ = pyxdf.load_xdf(
-                file, select_streams=header["stream_id"], synchronize_clocks=False, dejitter_timestamps=False
-            )
-        loaded = streams[0]
-        description = _description(loaded["info"])
-        samples, stamps_s = loaded["time_series"], np.asarray(loaded["time_stamps"], dtype=np.float64)
-    where = f"xdf:{path.name}"
-    if not len(stamps_s) or not np.isfinite(stamps_s).all() or description.n_channels < 1:
-        raise SessionFormatError(f"{where}: stream {description.name!a}: expected samples with time stamps, found none")
-    if not isinstance(samples, np.ndarray):
-        raise SessionFormatError(f"{where}: stream {description.name!a}: expected numbers, it holds text")
-    facts, chosen = describe_source(description, where, channels=channels, input_rate_hz=input_rate_hz)
-    return XdfTrack(facts, chosen.take(samples), stamps_s)
+    (loaded,), warnings = read_xdf(path, lambda headers: [choose_emg(headers, path, stream)])
+    if warnings:
+        _LOG.warning("xdf:%s: the file may be damaged; its reader says: %s", path.name, warnings[0])
+    facts, chosen = describe_source(
+        loaded.description, f"xdf:{path.name}", channels=channels, input_rate_hz=input_rate_hz
+    )
+    return XdfTrack(facts, chosen.take(loaded.samples), loaded.stamps_s)
 
 
 def split_stream_name(text: str) -> tuple[Path, str | None]:
     """Divide `FILE#STREAM`; a file whose own name has the sign in it is taken as it is."""
-    path, separator, stream = text.rpartition(_STREAM_SEPARATOR)
+    path, separator, stream = text.rpartition(STREAM_SEPARATOR)
     if not separator or not path or not stream or Path(text).is_file():
         return Path(text), None
     return Path(path), stream
-
-
-def _import_pyxdf() -> Any:
-    try:
-        import pyxdf
-    except ImportError as error:
-        raise MissingExtraError(
-            'XDF files need the library pyxdf, which is not installed; run: pip install "emgpose[live]"'
-        ) from error
-    return pyxdf
-
-
-def _opened(path: Path) -> io.BufferedIOBase:
-    return gzip.open(path, "rb") if path.suffix == ".xdfz" or path.suffixes[-2:] == [".xdf", ".gz"] else path.open("rb")
-
-
-def _chosen(headers: Sequence[Mapping[str, Any]], path: Path, stream: str | None) -> Mapping[str, Any]:
-    if stream is not None:
-        fitting = [header for header in headers if header["name"] == stream]
-    else:
-        fitting = [header for header in headers if str(header["type"]).upper() == EMG_TYPE]
-    if len(fitting) == 1:
-        return fitting[0]
-    shown = ", ".join(f"{header['name']!a} (type {header['type']!a})" for header in headers[:8]) or "none"
-    wanted = f"the name {stream!a}" if stream is not None else f"the type {EMG_TYPE}"
-    raise (ConfigError if headers else SessionFormatError)(
-        f"xdf:{path}: expected one stream with {wanted}, found {len(fitting)} among: {shown}; name one as "
-        f"xdf:FILE{_STREAM_SEPARATOR}NAME"
-    )
-
-
-def _description(info: Mapping[str, Any]) -> StreamDescription:
-    """Take a header apart as pyxdf gives it: each element is a list of texts or of further elements."""
-    desc = _element(info, "desc")
-    listed = _element(desc, "channels").get("channel") or []
-    channels = tuple(
-        {key: _text(channel, key) for key in ("label", "type", "unit")}
-        for channel in listed
-        if isinstance(channel, Mapping)
-    )
-    own = _element(desc, OWN_ELEMENT)
-    return StreamDescription(
-        _text(info, "name"),
-        _text(info, "type"),
-        int(_text(info, "channel_count")),
-        float(_text(info, "nominal_srate")),
-        channels,
-        {key: _text(own, key) for key in own},
-    )
-
-
-def _element(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = (parent.get(key) or [None])[0]
-    return found if isinstance(found, Mapping) else {}
-
-
-def _text(parent: Mapping[str, Any], key: str) -> str:
-    found = (parent.get(key) or [None])[0]
-    return found if isinstance(found, str) else ""
-
-
-@contextlib.contextmanager
-def _one_error(path: Path) -> Iterator[None]:
-    """Turn whatever pyxdf raises on a damaged file into one error, and all that it logs into one line."""
-    messages: list[str] = []
-    log = logging.getLogger("pyxdf.pyxdf")
-    collector = _Collector(messages)
-    propagated, log.propagate = log.propagate, False
-    log.addHandler(collector)
-    try:
-        yield
-    except (ConfigError, SessionFormatError):
-        raise
-    except Exception as error:  # pyxdf raises almost any type on a damaged file
-        reason = " ".join(str(error).split())[:200].encode("ascii", "replace").decode() or type(error).__name__
-        raise SessionFormatError(f"xdf:{path}: cannot be read as XDF: {reason}") from None
-    finally:
-        log.removeHandler(collector)
-        log.propagate = propagated
-    if messages:
-        _LOG.warning("xdf:%s: the file may be damaged; its reader says: %s", path.name, messages[0])
-
-
-class _Collector(logging.Handler):
-    """Keeps the texts of warnings."""
-
-    def __init__(self, messages: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self._messages = messages
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._messages.append(" ".join(record.getMessage().split())[:200])

@@ -5,8 +5,8 @@ of all every 20 ms, when its code has left the caches; numpy's own products with
 (benchmarks/NOTES.md). The numbers are those of the torch modules, rounding aside, and so is the state.
 """
 
+from emgpose.models.in_numpy.hops import NumpyHops
 from emgpose.models.in_numpy.path import (
-    NumpyFeaturizer,
     NumpyRollout,
     array_of_rows,
     has_one_thread,
@@ -19,7 +19,7 @@ from emgpose.models.in_numpy.path import (
 )
 
 __all__ = [
-    "NumpyFeaturizer",
+    "NumpyHops",
     "NumpyRollout",
     "array_of_rows",
     "has_one_thread",

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
@@ -41,21 +40,21 @@ class NumpyFeaturizer:
         self._layers = [_LAYERS[type(layer)](layer) for layer in featurizer.layers]
         self._weight, self._bias = array_of(featurizer.project.weight), array_of(featurizer.project.bias)
 
-    def __call__(self, x: Rows, tails: Sequence[Tensor]) -> tuple[Rows, tuple[Tensor, ...]]:
-        """Give the features (frame, feature) of (time, channel), and the new tails, as the module has them."""
+    def __call__(self, x: Rows, tails: Sequence[Rows]) -> tuple[Rows, list[Rows]]:
+        """Give the features (frame, feature) of (time, channel), and the new tails (time, channel)."""
         of_convolutions = iter(tails)
-        new_tails: list[Tensor] = []
+        new_tails: list[Rows] = []
         for layer in self._layers:
             if isinstance(layer, NumpyFeedForward):
                 x = layer(x)
             else:
-                x, tail = layer(x, array_of_rows(next(of_convolutions)))
-                new_tails.append(tensor_of_rows(tail))
+                x, tail = layer(x, next(of_convolutions))
+                new_tails.append(tail)
         if len(x):
             x = times(x, self._weight)
             x += self._bias
-            return x, tuple(new_tails)
-        return np.empty((0, len(self._bias)), dtype=np.float32), tuple(new_tails)
+            return x, new_tails
+        return np.empty((0, len(self._bias)), dtype=np.float32), new_tails
 
 
 class NumpyRollout:
@@ -65,18 +64,14 @@ class NumpyRollout:
         self._decoder = NumpyLstmDecoder(decoder) if isinstance(decoder, LstmDecoder) else NumpyMlpDecoder(decoder)
 
     def __call__(
-        self, update: UpdateRule, features: Rows, pose: Tensor, state: Sequence[Tensor], first: int
-    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Do as `PoseModel.steps` does, with a batch of one, from features (step, feature)."""
-        if not len(features):
-            return pose.new_zeros((*pose.shape, 0)), pose, tuple(state)
-        row: Vector = pose.detach().numpy()[0]
-        of_decoder: list[Vector] = [tensor.detach().numpy()[0] for tensor in state]
-        poses = np.empty((len(features), len(row)), dtype=np.float32)
-        for number, addends in enumerate(self._decoder.begin(features)):
-            output, of_decoder = self._decoder.step(addends, row, of_decoder)
-            row = poses[number] = moved(update, first + number, output, row)
-        return tensor_of_rows(poses), torch.from_numpy(row[None]), tuple(torch.from_numpy(x[None]) for x in of_decoder)
+        self, update: UpdateRule, features: Rows, pose: Vector, state: Sequence[Vector], first: int
+    ) -> tuple[Rows, Sequence[Vector]]:
+        """Give the poses (step, joint) [rad] of features (step, feature), and the decoder's new state."""
+        poses = np.empty((len(features), len(pose)), dtype=np.float32)
+        for number, addends in enumerate(self._decoder.begin(features) if len(features) else ()):
+            output, state = self._decoder.step(addends, pose, state)
+            pose = poses[number] = moved(update, first + number, output, pose)
+        return poses, state
 
 
 class _Prepared:
@@ -130,11 +125,18 @@ def may_run_in_numpy(x: Tensor) -> bool:
 
 def has_one_thread() -> bool:
     """Tell whether torch and the library of numpy's products both use a single thread."""
-    return torch.get_num_threads() == 1 and all(library.num_threads == 1 for library in _libraries_of_products())
+    if torch.get_num_threads() != 1:
+        return False
+    libraries = _libraries_of_products()
+    return libraries is not None and all(library.num_threads == 1 for library in libraries)
 
 
 @functools.cache
-def _libraries_of_products() -> Sequence[Any]:
+def _libraries_of_products() -> Sequence[Any] | None:
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ModuleNotFoundError:  # a model that was packed to run where emgpose is not installed
+        return None
     libraries: Sequence[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
     return libraries
 

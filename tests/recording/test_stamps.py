@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emgpose.live.sources.stamps import StampCounter
+from emgpose.recording.stamps import StampCounter
 
 RATE_HZ = 2000.0
 

@@ -1,0 +1,15 @@
+"""The BIDS edition of emg2pose: one BDF file per recording, with sidecars, and a metadata table for the whole."""
+
+from emgpose.recording.bids.metadata_rows import FILE_COLUMN, join_recordings, recordings_in
+from emgpose.recording.bids.names import METADATA_FILE, bids_root, is_bids_recording
+from emgpose.recording.bids.reader import BidsReader
+
+__all__ = [
+    "FILE_COLUMN",
+    "METADATA_FILE",
+    "BidsReader",
+    "bids_root",
+    "is_bids_recording",
+    "join_recordings",
+    "recordings_in",
+]

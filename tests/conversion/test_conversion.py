@@ -1,0 +1,308 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from emgpose.conversion import ConversionSettings, convert_to_hdf5, what_was_done
+from emgpose.errors import ConfigError, DataError
+from emgpose.hand import JOINTS, N_JOINTS
+from emgpose.preprocessing import EMG2POSE_PREPROCESSING
+from emgpose.recording import open_session, read_metadata, session_path
+from emgpose.recording.channel_map import parse_channel_map
+from emgpose.recording.check import check_session
+from emgpose.recording.mapping_file import TableMapping
+from emgpose.training.recordings import ModelNeeds, open_for_training
+from made_xdf import write_xdf, xdf_header
+
+RATE_HZ = 2000.0
+N = 4000
+LEFT = ConversionSettings(side="left")
+
+
+def noise(n: int = N, channels: int = 16, seed: int = 0) -> np.ndarray:
+    return (20 * np.random.default_rng(seed).standard_normal((n, channels))).astype(np.float32)
+
+
+def save_npz(path: Path, rate_hz: float = RATE_HZ, channels: int = 16, seed: int = 0, **more: object) -> Path:
+    angles = np.full((N, N_JOINTS), 0.3, dtype=np.float32)
+    angles[:100] = 0
+    np.savez(path, emg=noise(channels=channels, seed=seed), joint_angles=angles, sample_rate_hz=rate_hz, **more)
+    return path
+
+
+def db2(folder: Path, **more: object) -> Path:
+    fields = {
+        "emg": 1e-5 * noise(channels=12),
+        "glove": np.zeros((N, 22)),
+        "restimulus": np.repeat([0, 5], N // 2)[:, None].astype(np.int8),
+        **more,
+    }
+    savemat(folder / "S1_E1_A1.mat", fields)
+    return folder / "S1_E1_A1.mat"
+
+
+def converted(out: Path, row: int = 0):
+    return open_session(session_path(out, read_metadata(out).iloc[row]))
+
+
+def test_a_recording_becomes_a_data_set_of_the_format(tmp_path) -> None:
+    result = convert_to_hdf5(save_npz(tmp_path / "rec.npz"), tmp_path / "out", LEFT)
+    assert [path.name for path in result.written] == ["rec.hdf5"]
+    row = read_metadata(tmp_path / "out").iloc[0]
+    assert (row["side"], row["user"], row["split"], row["generalization"]) == ("left", "unknown", "train", "")
+    with converted(tmp_path / "out") as session:
+        assert session.sample_rate_hz == RATE_HZ
+        assert session.preprocessing == EMG2POSE_PREPROCESSING
+        assert session.valid_runs() == [(100, N)]
+        # On the scale of the noise floor, whatever the source's unit was.
+        assert 0.8 < session.emg(1000, N).std() < 1.4
+        stated = session.facts.attributes
+        assert stated["converted_from"] == "rec.npz"
+        assert json.loads(stated["conversion"]) == {"side": "left"}
+    assert any(line.startswith("NPZ: applied:") for line in what_was_done(result.written))
+
+
+def test_another_rate_is_resampled_only_where_that_is_allowed(tmp_path) -> None:
+    path = save_npz(tmp_path / "rec.npz", rate_hz=1000.0)
+    with pytest.raises(DataError, match=r"sample rate 1000 Hz, the emg2pose format has 2000 Hz; allow .*--resample"):
+        convert_to_hdf5(path, tmp_path / "out", LEFT)
+    assert not list((tmp_path / "out").glob("*.hdf5"))
+    result = convert_to_hdf5(path, tmp_path / "out2", ConversionSettings(side="left", resample=True))
+    with converted(tmp_path / "out2") as session:
+        assert (session.n_samples, session.sample_rate_hz) == (2 * N, RATE_HZ)
+        assert session.facts.attributes["recorded_rate_hz"] == 1000
+    assert any("resample to 2000 Hz" in line for line in what_was_done(result.written))
+
+
+def test_a_rate_that_has_lost_the_band_needs_a_word_of_its_own(tmp_path) -> None:
+    path = save_npz(tmp_path / "rec.npz", rate_hz=200.0)
+    with pytest.raises(DataError, match="below 1000 Hz the EMG has lost most of its band"):
+        convert_to_hdf5(path, tmp_path / "out", ConversionSettings(side="left", resample=True))
+    convert_to_hdf5(path, tmp_path / "out2", ConversionSettings(side="left", resample=True, low_rate=True))
+    with converted(tmp_path / "out2") as session:
+        assert session.n_samples == 10 * N
+
+
+def test_eight_electrodes_become_sixteen_by_the_preset(tmp_path) -> None:
+    path = save_npz(tmp_path / "rec.npz", channels=8)
+    with pytest.raises(DataError, match=r"has 8 EMG channels, the emg2pose format has 16; .*8to16"):
+        convert_to_hdf5(path, tmp_path / "out", LEFT)
+    settings = ConversionSettings(side="left", channel_map=parse_channel_map("8to16"))
+    convert_to_hdf5(path, tmp_path / "out2", settings)
+    with converted(tmp_path / "out2") as session:
+        emg = session.emg()
+        np.testing.assert_array_equal(emg[:, ::2], emg[:, 1::2])
+        assert session.facts.attributes["recorded_channels"] == ",".join(f"emg{channel}" for channel in range(8))
+
+
+def test_a_preset_for_eight_is_not_applied_to_twelve(tmp_path) -> None:
+    path = save_npz(tmp_path / "rec.npz", channels=12)
+    settings = ConversionSettings(side="left", channel_map=parse_channel_map("8to16"))
+    with pytest.raises(ConfigError, match="has 12 channels; the preset is for 8"):
+        convert_to_hdf5(path, tmp_path / "out", settings)
+
+
+def test_movements_of_ninapro_go_along_and_so_does_who(tmp_path) -> None:
+    import h5py
+
+    numbers = ",".join(str(channel % 12) for channel in range(16))
+    settings = ConversionSettings(side="right", channel_map=parse_channel_map(numbers))
+    convert_to_hdf5(db2(tmp_path), tmp_path / "out", settings)
+    row = read_metadata(tmp_path / "out").iloc[0]
+    assert (row["user"], row["stage"]) == ("DB2-S1", "DB2-E1")
+    with h5py.File(tmp_path / "out" / "S1_E1_A1.hdf5") as file:
+        np.testing.assert_array_equal(file["movements/restimulus"][:], np.repeat([0, 5], N // 2))
+    with converted(tmp_path / "out") as session:
+        assert not session.has_joint_angles
+
+
+def test_joints_that_are_not_known_stay_nan_and_are_never_trained_on(tmp_path) -> None:
+    names = ["MCP2_f", "PIP2", "DIP2"]
+    path = db2(tmp_path, angles=np.full((N, 3), 45.0), order_of_angles=np.array(names, dtype=object))
+    numbers = ",".join(str(channel % 12) for channel in range(16))
+    settings = ConversionSettings(side="right", channel_map=parse_channel_map(numbers))
+    convert_to_hdf5(path, tmp_path / "out", settings)
+    with converted(tmp_path / "out") as session:
+        known = np.array([joint.startswith("INDEX") and joint.endswith("FE") for joint in JOINTS])
+        joint_angles = session.joint_angles()
+        assert np.isnan(joint_angles[:, ~known]).all()
+        np.testing.assert_allclose(joint_angles[:, known], np.pi / 4, rtol=1e-6)
+        assert not session.valid().any()
+        assert session.facts.missing_joints == tuple(np.array(JOINTS)[~known])
+    findings = check_session(tmp_path / "out" / "S1_E1_A1.hdf5").findings
+    (finding,) = (each for each in findings if each.code in ("missing_joints", "invalid_labels"))
+    assert finding.code == "missing_joints"
+    assert "no angles of THUMB_CMC_FE" in finding.message
+    needs = ModelNeeds("a model", 16, RATE_HZ, EMG2POSE_PREPROCESSING)
+    with pytest.raises(DataError, match=r"training needs the angles of all 20 joints, the recording has none of THUMB"):
+        open_for_training(session_path(tmp_path / "out", read_metadata(tmp_path / "out").iloc[0]), needs)
+
+
+def test_calibrated_angles_of_a_folder_are_found_by_subject(tmp_path) -> None:
+    calibrated = {"angles": np.full((N, 1), 30.0), "order_of_angles": np.array(["PIP3"], dtype=object)}
+    (tmp_path / "db9").mkdir()
+    savemat(tmp_path / "db9" / "S28_E1_A1.mat", {**calibrated, "glove": np.zeros((N, 22))})
+    numbers = ",".join(str(channel % 12) for channel in range(16))
+    settings = ConversionSettings(side="right", channel_map=parse_channel_map(numbers), angles=tmp_path / "db9")
+    convert_to_hdf5(db2(tmp_path), tmp_path / "out", settings)
+    with converted(tmp_path / "out") as session:
+        np.testing.assert_allclose(session.joint_angles()[:, JOINTS.index("MIDDLE_PIP_FE")], np.pi / 6, rtol=1e-6)
+    (tmp_path / "db9" / "S28_E1_A1.mat").unlink()
+    with pytest.raises(DataError, match=r"expected S28_E1_A1\.mat, the calibrated angles"):
+        convert_to_hdf5(tmp_path / "S1_E1_A1.mat", tmp_path / "out2", settings)
+
+
+def test_angles_alone_are_no_recording_of_the_format(tmp_path) -> None:
+    np.savez(tmp_path / "rec.npz", joint_angles=np.full((N, 20), 0.2), sample_rate_hz=RATE_HZ)
+    with pytest.raises(DataError, match="holds joint angles only"):
+        convert_to_hdf5(tmp_path / "rec.npz", tmp_path / "out", LEFT)
+
+
+def test_a_mapped_table_and_an_xdf_file_of_one_folder_are_one_data_set(tmp_path) -> None:
+    folder = tmp_path / "in"
+    (folder / "day1").mkdir(parents=True)
+    header = ",".join(f"c{channel}" for channel in range(16))
+    np.savetxt(folder / "day1" / "rec.csv", noise(), "%.4f", ",", header=header, comments="")
+    stamps = 5 + np.arange(N) / RATE_HZ
+    write_xdf(folder / "rec.xdf", (xdf_header(n_channels=16, own={"side": "right"}), noise(seed=1), stamps))
+    mapping = TableMapping(emg=tuple(f"c{channel}" for channel in range(16)), rate_hz=RATE_HZ, side="left", user="anna")
+    result = convert_to_hdf5(folder, tmp_path / "out", ConversionSettings(mapping=mapping))
+    # A mapping says nothing of XDF.
+    assert [path.name for path in result.written] == ["day1__rec.hdf5"]
+    assert "a mapping is for CSV and Parquet" in result.left_out[0][1]
+    result = convert_to_hdf5(folder / "rec.xdf", tmp_path / "out2")
+    assert converted(tmp_path / "out2").side == "right"
+
+
+def test_broken_files_are_left_out_with_the_reason_and_the_rest_is_made(tmp_path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    save_npz(folder / "good.npz")
+    (folder / "bad.npz").write_bytes(b"PK\x03\x04 and nothing more")
+    (folder / "good.csv").write_text("a,b\n1,2\n")
+    result = convert_to_hdf5(folder, tmp_path / "out", LEFT)
+    assert [path.name for path in result.written] == ["good_npz.hdf5"]
+    assert sorted(name for name, _ in result.left_out) == ["bad.npz", "good.csv"]
+    assert list(read_metadata(tmp_path / "out")["filename"]) == ["good_npz"]
+
+
+def test_nothing_is_made_twice_and_a_conversion_goes_on_after_a_kill(tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(3):
+        save_npz(folder / f"r{number}.npz", seed=number)
+    import emgpose.conversion.convert as module
+
+    original, calls = module.write_in_format, []
+
+    def killed(*arguments: object) -> None:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        original(*arguments)
+
+    monkeypatch.setattr(module, "write_in_format", killed)
+    with pytest.raises(KeyboardInterrupt):
+        convert_to_hdf5(folder, tmp_path / "out", LEFT)
+    monkeypatch.setattr(module, "write_in_format", original)
+    first = (tmp_path / "out" / "r0.hdf5").stat().st_mtime_ns
+    result = convert_to_hdf5(folder, tmp_path / "out", LEFT)
+    assert ([path.name for path in result.kept], len(result.written)) == (["r0.hdf5"], 2)
+    assert (tmp_path / "out" / "r0.hdf5").stat().st_mtime_ns == first
+    assert len(convert_to_hdf5(folder, tmp_path / "out", LEFT).kept) == 3
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path) -> None:
+    path = save_npz(tmp_path / "rec.npz")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep")
+    with pytest.raises(DataError, match="expected an empty folder"):
+        convert_to_hdf5(path, tmp_path / "out", LEFT)
+    convert_to_hdf5(path, tmp_path / "out2", LEFT)
+    with pytest.raises(DataError, match="holds another conversion"):
+        convert_to_hdf5(path, tmp_path / "out2", ConversionSettings(side="right"))
+
+
+def test_a_source_that_has_changed_is_not_written_over_what_was_made(tmp_path) -> None:
+    path = save_npz(tmp_path / "rec.npz")
+    convert_to_hdf5(path, tmp_path / "out", LEFT)
+    save_npz(path, extra=np.zeros(9))
+    with pytest.raises(DataError, match=r"was made from another version of rec\.npz"):
+        convert_to_hdf5(path, tmp_path / "out", LEFT)
+
+
+def test_a_folder_inside_the_source_is_refused(tmp_path) -> None:
+    save_npz(tmp_path / "rec.npz")
+    with pytest.raises(ConfigError, match="lies in the source"):
+        convert_to_hdf5(tmp_path, tmp_path / "out", LEFT)
+
+
+def test_the_metadata_rows_of_a_data_set_are_kept(tmp_path) -> None:
+    settings = ConversionSettings(side="left", user="u", stage="s", split="test", generalization="user")
+    convert_to_hdf5(save_npz(tmp_path / "rec.npz"), tmp_path / "one", settings)
+    rolled = parse_channel_map(",".join(str((channel + 1) % 16) for channel in range(16)))
+    convert_to_hdf5(tmp_path / "one", tmp_path / "two", ConversionSettings(channel_map=rolled))
+    with (tmp_path / "two" / "metadata.csv").open() as file:
+        row = next(csv.DictReader(file))
+    assert (row["split"], row["generalization"], row["user"]) == ("test", "user", "u")
+    # Already in the format: nothing but the order of channels changes, to the bit.
+    np.testing.assert_array_equal(
+        converted(tmp_path / "two").emg(), np.roll(converted(tmp_path / "one").emg(), -1, axis=1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"side": "both"}, "--side 'both': expected left or right"),
+        ({"split": "val"}, "expected a --generalization"),
+        ({"generalization": "user"}, "expected a --generalization"),
+        ({"split": "rest"}, "expected train, val, test"),
+        ({"channel_map": (0, 1)}, "expected 16 entries"),
+        ({"low_rate": True}, "is for use with --resample"),
+        ({"user": ""}, "--user ''"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ConversionSettings(**settings)
+
+
+def test_what_a_recording_says_of_itself_is_not_overruled(tmp_path) -> None:
+    stamps = np.arange(N) / RATE_HZ
+    path = write_xdf(tmp_path / "rec.xdf", (xdf_header(n_channels=16, own={"side": "right"}), noise(), stamps))
+    with pytest.raises(ConfigError, match=r"--side left: rec\.xdf says side right"):
+        convert_to_hdf5(path, tmp_path / "out", LEFT)
+
+
+def test_a_recording_without_a_side_needs_one(tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"does not say which hand .*--side"):
+        convert_to_hdf5(save_npz(tmp_path / "rec.npz"), tmp_path / "out")
+    # What failed whole does not stand in the way of the next attempt.
+    assert len(convert_to_hdf5(tmp_path / "rec.npz", tmp_path / "out", LEFT).written) == 1
+
+
+def test_names_that_only_endings_tell_apart_never_meet(tmp_path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("good.npz", "good_csv.npz"):
+        save_npz(tmp_path / "in" / name)
+    header = ",".join(f"emg{channel}" for channel in range(16))
+    np.savetxt(tmp_path / "in" / "good.csv", noise(), "%.3f", ",", header=header, comments="")
+    settings = ConversionSettings(side="left", input_rate_hz=RATE_HZ)
+    result = convert_to_hdf5(tmp_path / "in", tmp_path / "out", settings)
+    assert sorted(path.name for path in result.written) == ["good_csv.hdf5", "good_csv_2.hdf5", "good_npz.hdf5"]
+
+
+def test_a_folder_of_angles_needs_a_name_that_says_the_exercise(tmp_path) -> None:
+    path = db2(tmp_path, subject=np.array([[1]])).rename(tmp_path / "mine.mat")
+    with pytest.raises(ConfigError, match=r"names such as S1_E1_A1\.mat, got mine\.mat"):
+        convert_to_hdf5(path, tmp_path / "out", ConversionSettings(side="left", angles=tmp_path))
+
+
+def test_a_name_that_no_table_can_hold_is_refused_in_words(tmp_path) -> None:
+    save_npz(tmp_path / "rec.npz").rename(tmp_path / "rec\udcff\n.npz")
+    with pytest.raises(DataError, match="expected a name that a metadata table can hold"):
+        convert_to_hdf5(tmp_path / "rec\udcff\n.npz", tmp_path / "out", LEFT)
