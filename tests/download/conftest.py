@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from made_server import MadeServer
 
 from emgpose.download.link import Link
 from emgpose.download.transport import Transport
 from emgpose.download.wanted import Listener
+from made_server import MadeServer
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import logging
 
 import numpy as np
 import pytest
-from made_xdf import write_xdf, xdf_header
 
 from emgpose.errors import ConfigError, EmgPoseError, RateMismatch, SessionFormatError, SourceEnded
 from emgpose.live.sources.opening import open_source
+from made_xdf import write_xdf, xdf_header
 
 RATE_HZ = 2000.0
 
