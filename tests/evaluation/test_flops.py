@@ -23,7 +23,7 @@ def test_flops_are_those_of_the_layers(name):
         elif isinstance(layer, torch.nn.Linear):
             expected += 2 * layer.in_features * output.numel()
 
-    for layer in model.modules():
+    for layer in model.featurizer.modules():
         layer.register_forward_hook(count)
     found = flops_per_window(model, "published")
     decoder = sum(parameter.numel() for parameter in model.decoder.parameters() if parameter.ndim == 2)
