@@ -41,9 +41,10 @@ def compare(batch_size: int, repeats: int) -> list[Ratio]:
     print(f"batch {batch_size}: predictions differ by at most {difference:.1e} rad")
     if difference > TOLERANCE:
         raise SystemExit("ours and the plain reference do not compute the same")
+    what = f"5 s, batch {batch_size}, {torch.get_num_threads()} threads"
     ways = (("", lambda: plain(emg, pose)), (", plain without oneDNN", without_onednn))
     return [
-        time_in_turns(f"batch {batch_size}{name}", way, lambda: ours(emg, pose), repeats=repeats, wanted=wanted)
+        time_in_turns(f"{what}{name}", way, lambda: ours(emg, pose), repeats=repeats, wanted=wanted)
         for (name, way), wanted in zip(ways, WANTED.get(batch_size, (1.0, 1.0)), strict=True)
     ]
 
