@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from emgpose.models import PoseModel, build_model
 from emgpose.models.published import rename
+from emgpose.models.resampling import align_centres, blend
 from paired import Figure, print_heading, show, time_in_turns
 from training_step import WINDOW_SAMPLES, make_windows
 
@@ -97,6 +98,22 @@ def compare_with_golden(braindecode: Any, experiment: str) -> None:
     for name, prediction in (("braindecode", theirs), ("ours", ours)):
         distance = (prediction[..., ::10] - expected).abs().max().item()
         show(Figure(f"{experiment}, {name} from golden", "rad", [distance]))
+    distance = (predict_by_centres(build_ours(experiment), emg, given) - theirs).abs().max().item()
+    show(Figure(f"{experiment}, braindecode from ours with features laid by centres", "rad", [distance]))
+
+
+def predict_by_centres(model: PoseModel, emg: Tensor, initial_pose: Tensor | None) -> Tensor:
+    """Predict as `rollout` does but for the features, laid on the steps by centres where the published way has corners.
+
+    Found by trying the four combinations of the two ways for features and poses on what braindecode gives.
+    """
+    features, _ = model.featurize(emg)
+    n_rows = emg.shape[-1] - model.left_context
+    n_steps = model.published_steps(n_rows)
+    rows = blend(features, align_centres(np.arange(n_steps), features.shape[-1], n_steps))
+    start, state = model.start_pose(initial_pose, len(emg)), model.decoder.initial_state(len(emg))
+    poses, _, _ = model.steps(rows, start, state, 0)
+    return blend(poses, align_centres(np.arange(n_rows), n_steps, n_rows))
 
 
 @torch.inference_mode()
