@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,17 @@ def shared() -> Path:
 def golden() -> Path:
     """What the published implementation computes (see tests/golden/README.md)."""
     return Path(__file__).resolve().parent / "golden"
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Narrow layers are too small to divide: threads gain nothing, and lose much where cores are shared."""
+    import torch
+
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
 
 
 # Software rendering, so that every machine draws alike; and nothing that asks the network.

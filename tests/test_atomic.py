@@ -47,20 +47,10 @@ except DataError as error:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes, which stands for a full disk")
-def test_hdf5_that_finds_no_room_is_one_error_and_leaves_nothing(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", WRITE_HDF5, str(tmp_path / "a.h5")], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "writing failed: File too large; nothing was left behind" in done.stdout
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes, which stands for a full disk")
-def test_a_recording_that_finds_no_room_is_one_error_and_leaves_nothing(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", WRITE_RECORDING, str(tmp_path / "a.hdf5")], capture_output=True, text=True, check=False
-    )
+@pytest.mark.parametrize("code", [WRITE_HDF5, WRITE_RECORDING], ids=["HDF5", "a recording"])
+def test_a_file_that_finds_no_room_is_one_error_and_leaves_nothing(tmp_path, code):
+    path = tmp_path / "a.hdf5"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "writing failed: File too large; nothing was left behind" in done.stdout
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from emgpose.checkpoints import _allowed, checkpoint_fingerprint, load_model, save_model
+from emgpose.checkpoints import checkpoint_fingerprint, load_model, save_model
+from emgpose.checkpoints.published_file import _allowed
 from emgpose.errors import CheckpointError, ConfigError, EmgPoseError
 from emgpose.models import MODELS, EmgModel, PoseModel, build_model
 from golden_weights import golden_state_dict, published_hyper_parameters, write_published_checkpoint

@@ -41,6 +41,8 @@ def test_only_settings_that_are_given_reach_the_model():
         (lambda: DataConfig(window_samples=0), "data.window_samples: expected at least 1"),
         (lambda: DataConfig(hours=0.0), "data.hours: expected a number above 0, got 0"),
         (lambda: DataConfig(workers=-1), "data.workers: expected at least 0"),
+        (lambda: DataConfig(workers=1_000_000), "data.workers: expected at most 256, got 1000000"),
+        (lambda: LoopConfig(devices=1_000_000), "loop.devices: expected at most 1024, got 1000000"),
         (lambda: DataConfig(in_memory_gib=float("nan")), "data.in_memory_gib: expected at least 0, got nan"),
         (lambda: AugmentConfig(rotation=-1), "augment.rotation: expected at least 0"),
         (lambda: AugmentConfig(aggressor_probability=1.5), "expected a number from 0 to 1, got 1.5"),

@@ -100,6 +100,27 @@ def test_zero_angles_are_the_rest_pose(hand):
     assert torch.allclose(hand.vertices(torch.zeros(20, dtype=torch.float64)), hand.mesh_vertices_mm, atol=1e-9)
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_landmarks_of_a_single_pose_in_numpy_are_those_of_torch(side):
+    hand = HandModel.generic(side).scaled(1.1)
+    for angles in (*random_angles(20, seed=1), torch.zeros(N_JOINTS, dtype=torch.float64)):
+        expected = hand.landmarks(angles).numpy()
+        given = hand.landmarks(angles.numpy())
+        assert given.dtype == np.float64
+        assert np.abs(given - expected).max() < 1e-9
+        narrow = hand.landmarks(angles.numpy().astype(np.float32))
+        assert narrow.dtype == np.float32
+        assert np.abs(narrow - hand.landmarks(angles.float()).numpy()).max() < 1e-4
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_single_pose_without_numbers_gives_nan_without_a_warning(hand, value):
+    angles = np.zeros(N_JOINTS)
+    angles[3] = value
+    assert np.isnan(hand.landmarks(angles)).all()
+
+
 def test_the_left_hand_mirrors_the_right(hand):
     angles, left = random_angles(10), HandModel.generic("left")
     flip = torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)

@@ -65,6 +65,25 @@ def require_writable(path: Path) -> None:
     _temporary_folder(path).rmdir()
 
 
+def ready_folder(folder: str | Path) -> Path:
+    """Make the output folder before hours of work go into what it is to hold.
+
+    Raises
+    ------
+    DataError : it cannot be made or written to.
+    """
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be used as output folder: {error.strerror}; choose another with --out"
+        ) from None
+    return path
+
+
 def write_text_atomically(path: Path, text: str) -> None:
     """Write a whole text file (UTF-8), or leave what was there."""
     with atomic_file(path) as unfinished:

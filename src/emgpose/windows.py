@@ -1,7 +1,7 @@
 """Windows of recordings: where they start, and a torch data set over them.
 
-Recordings lie at rest as (time, channel); models take (channel, time). `window_tensors` is the one place that
-turns them.
+Recordings lie at rest as (time, channel); models take (channel, time). `window_tensors` and, for windows of
+a batch, `WindowDataset` turn them.
 
 Window rules as in benchmark.md section 3, exact to the sample; docs/decisions/004-two-lost-samples.md says why a run of
 valid samples gives up its last two.
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from emgpose.errors import ConfigError, DataError
+from emgpose.hand import N_JOINTS
 from emgpose.recording import Session, open_session
 from emgpose.recording.session import CHUNK_SAMPLES, SessionSlice
 from emgpose.recording.store import StoreReader
@@ -26,7 +27,11 @@ from emgpose.recording.store import StoreReader
 # The published loader ends a block this many samples before the end of its run of valid samples.
 LOST_SAMPLES: Final = 2
 
+_MOST_EXPECTED: Final = 64
+
 Range = tuple[int, int]
+# Place for a window: emg, joint_angles, valid, window, start.
+Room = dict[str, torch.Tensor]
 
 
 def window_blocks(n_samples: int, window: int, valid_runs: Iterable[Range] | None = None) -> list[Range]:
@@ -275,21 +280,17 @@ def window_tensors(samples: SessionSlice) -> dict[str, torch.Tensor]:
     }
 
 
-def _read_tensors(
-    session: Session, start: int, stop: int, room: dict[str, torch.Tensor] | None
-) -> dict[str, torch.Tensor]:
-    """Read a window as tensors; from a prepared store, where samples lie as models take them, without turning them."""
-    if not isinstance(session.reader, StoreReader):
-        return window_tensors(session.read(start, stop))
-    valid = session.reader.valid(start, stop)
-    if room is None:
-        emg, angles = map(torch.from_numpy, session.reader.read_planar(start, stop))
+def _read_into(session: Session, start: int, stop: int, room: Room) -> None:
+    """Read a window; from a prepared store, where samples lie as models take them, without turning them."""
+    emg, angles, valid = (room[name].numpy() for name in ("emg", "joint_angles", "valid"))
+    if isinstance(session.reader, StoreReader):
+        session.reader.read_planar(start, stop, (emg, angles))
+        session.reader.valid(start, stop, valid)
     else:
-        emg, angles = room["emg"], room["joint_angles"]
-        session.reader.read_planar(start, stop, (emg.numpy(), angles.numpy()))
+        samples = session.read(start, stop)
+        emg[...], angles[...], valid[...] = samples.emg.T, samples.joint_angles.T, samples.valid
     if not valid.all():
-        angles.masked_fill_(~angles.isfinite(), 0.0)
-    return {"emg": emg, "joint_angles": angles, "valid": torch.from_numpy(valid)}
+        np.copyto(angles, np.float32(0), where=~np.isfinite(angles))
 
 
 class WindowDataset(Dataset[dict[str, torch.Tensor]]):
@@ -327,6 +328,8 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         self._open_path = open_path
         self._max_open = max_open
         self._open: OrderedDict[int, Session] = OrderedDict()
+        # First samples of windows that `expect` has announced.
+        self._expected: dict[tuple[int, int], int] = {}
         # In shared memory, so that workers that outlive an epoch see the next one.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
@@ -341,28 +344,58 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         """Read one window with the jitter of the epoch that was set; see `read`."""
         return self.read(window, int(self._epoch))
 
-    def read(self, window: int, epoch: int, room: dict[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
+    def layout(self, n_channels: int) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+        """Shape and type of each tensor of a window, where all recordings have so many channels."""
+        n = self.index.window
+        return {
+            "emg": ((n_channels, n), np.dtype(np.float32)),
+            "joint_angles": ((N_JOINTS, n), np.dtype(np.float32)),
+            "valid": ((n,), np.dtype(np.bool_)),
+            "window": ((), np.dtype(np.int64)),
+            "start": ((), np.dtype(np.int64)),
+        }
+
+    def expect(self, window: int, epoch: int) -> None:
+        """Have the disk read a window meanwhile, where its recording is of a kind that can; `read` gives it."""
+        session = self.session(int(self.index.session[window]))
+        if isinstance(session.reader, StoreReader):
+            start = self._start(window, epoch)
+            if len(self._expected) >= _MOST_EXPECTED:
+                # Left over from passes that were broken off.
+                self._expected.clear()
+            self._expected[window, epoch] = start
+            session.reader.expect(start, start + self.index.window)
+
+    def _start(self, window: int, epoch: int) -> int:
+        return self.index.jittered_start(window, self.seed, epoch) if self.jitter else int(self.index.start[window])
+
+    def read(self, window: int, epoch: int, room: Room | None = None) -> Room:
         """Read one window with the jitter of an epoch.
 
         Parameters
         ----------
         window, epoch : int
         room : dict of Tensor, optional
-            Place for the window, for instance in a batch, of the names and shapes below; what could be read straight
-            into it is given back as it is.
+            Place for the window, for instance in a batch, of the names and shapes below.
 
         Returns
         -------
         dict with emg (channel, time), joint_angles (joint=20, time) [rad], valid (time,), window () and start ()
+            The room, where there was one. Angles of invalid samples that are not finite are 0.
         """
         if not 0 <= window < len(self.index):
             raise IndexError(f"window {window} of {len(self.index)}")
-        start = int(self.index.start[window])
-        if self.jitter:
-            start = self.index.jittered_start(window, self.seed, epoch)
+        start = self._expected.pop((window, epoch), None)
+        if start is None:
+            start = self._start(window, epoch)
         session = self.session(int(self.index.session[window]))
-        tensors = _read_tensors(session, start, start + self.index.window, room)
-        return tensors | {"window": torch.tensor(window), "start": torch.tensor(start)}
+        if room is None:
+            shapes = self.layout(session.n_channels)
+            room = {name: torch.from_numpy(np.empty(shape, dtype=dtype)) for name, (shape, dtype) in shapes.items()}
+        _read_into(session, start, start + self.index.window, room)
+        room["window"].fill_(window)
+        room["start"].fill_(start)
+        return room
 
     def close(self) -> None:
         """Close every session that is open."""
@@ -380,4 +413,4 @@ class WindowDataset(Dataset[dict[str, torch.Tensor]]):
         return self._open[number]
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_open": OrderedDict()}
+        return self.__dict__ | {"_open": OrderedDict(), "_expected": {}}

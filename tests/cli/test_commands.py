@@ -10,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
+from rich.text import Text
 
 from emgpose.checkpoints import save_model
+from emgpose.cli import app
 from generated import break_dataset, generate_dataset, generate_session
 from small_models import small_model
 
@@ -254,6 +257,24 @@ def test_info_tells_recording_checkpoint_and_installation_apart(run, model, reco
     assert json.loads(run("info", recording, "--json")[1])["samples"] == 18_000
     assert json.loads(run("info", model, "--json")[1])["experiment"] == "tracking_vemg2pose"
     assert "torch" in json.loads(run("info", "--json")[1])["libraries"]
+
+
+def test_info_of_a_training_run_is_that_of_its_best_model(run, model, tmp_path):
+    shutil.copytree(model, tmp_path / "run" / "best")
+    assert json.loads(run("info", tmp_path / "run", "--json")[1])["checkpoint"] == str(tmp_path / "run" / "best")
+
+
+def commands_below(group):
+    for command in group.commands.values():
+        yield from commands_below(command) if hasattr(command, "commands") else [command]
+
+
+def test_no_help_text_loses_units_in_brackets_to_markup():
+    commands = list(commands_below(typer.main.get_command(app)))
+    assert len(commands) > 10
+    for command in commands:
+        texts = [command.help, *(getattr(parameter, "help", None) for parameter in command.params)]
+        assert [text for text in texts if text and Text.from_markup(text).plain != text] == [], command.name
 
 
 def test_info_of_nothing_is_one_error(run, tmp_path):

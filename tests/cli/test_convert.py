@@ -102,6 +102,27 @@ def test_recordings_that_are_left_out_are_named_and_end_in_an_error(run, whole, 
     assert "bad.npz" in err
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--stream", "EMG"),
+        ("--angles", "."),
+        ("--angles", "/nowhere"),
+        ("--database", "DB2"),
+        ("--database", "DB9"),
+        ("--split", "val"),
+        ("--noise-floor", "1", "--rest-span", "0", "1"),
+        ("--low-rate",),
+    ],
+)
+@pytest.mark.parametrize("to", ["emg2pose", "store"])
+def test_options_that_change_nothing_or_contradict_others_are_wrong_usage(run, whole, tmp_path, to, options) -> None:
+    code, _, err = run("convert", whole, "--to", to, "--out", tmp_path / "out", "--side", "left", *options)
+    assert (code, err.count("error:"), err.count("\n")) == (2, 1, 1)
+    assert options[0] in err
+    assert [path.name for path in tmp_path.iterdir()] == [whole.name]
+
+
 def test_what_is_not_there_is_said(run, tmp_path) -> None:
     code, _, err = run("convert", tmp_path / "nothing", "--to", "emg2pose", "--out", tmp_path / "out")
     assert code == 1

@@ -158,6 +158,24 @@ def test_an_address_that_is_none_is_refused(run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_cannot_be_one_is_one_message(run, server, get, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    code, _, err = get("metadata")
+    assert (code, "cannot be written: File exists; choose another --out" in err) == (1, True)
+    (tmp_path / "out").unlink()
+    (tmp_path / "out" / "LICENCE-CC-BY-NC-SA-4.0.txt").mkdir(parents=True)
+    assert "Is a directory; choose another --out" in get("metadata")[2]
+    assert (tmp_path / "out" / "LICENCE-CC-BY-NC-SA-4.0.txt").is_dir()
+    assert server.requests == []
+
+
+def test_a_file_of_the_user_in_the_way_is_named_before_the_server_is_asked(server, get, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / f"{TABLE}.part").write_text("mine")
+    code, _, err = get("metadata")
+    assert (code, f"{TABLE}.part: is there already" in err, server.requests) == (1, True, [])
+
+
 def test_a_wrong_file_is_one_message(server, get):
     server.add(TABLE, b"<html>please log in</html>")
     code, _, err = get("metadata")

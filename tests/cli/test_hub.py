@@ -127,6 +127,7 @@ def test_a_checkpoint_may_be_named_on_the_hub(run, checkpoint, tmp_path, hub):
         code, _, err = run("predict", recording, "--checkpoint", name, "--out", out)
         assert code == 0, err
         assert out.exists()
+        assert json.loads(run("info", name, "--json")[1])["experiment"] == "emgpose50"
     code, _, err = run("predict", recording, "--checkpoint", "hf:tester/none", "--out", tmp_path / "c.npz")
     assert code == 1
     assert "no such model" in err

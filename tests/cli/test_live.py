@@ -17,6 +17,7 @@ from emgpose.live import bench
 from emgpose.live.bench import run_bench as real_bench
 from emgpose.live.calibration import Calibration
 from emgpose.live.run import Controls
+from emgpose.live.sinks.part_file import PartFile
 from emgpose.live.sinks.recorder import Recorder
 from emgpose.live.sources import opening
 from emgpose.recording import open_session
@@ -211,6 +212,39 @@ def test_a_sink_that_fails_on_the_way_ends_in_exit_code_1(live, folder, monkeypa
     report = json.loads(out)
     assert report["n_frames"] == 100
     assert list(report["failed_sinks"].values()) == ["disk full"]
+
+
+def test_a_killed_recording_is_finished_by_a_command_of_its_own(run, tmp_path):
+    head = {"user": "u", "stage": "s", "side": "left", "session": "a", "attributes": {}, "source_rate_hz": 2000.0}
+    part = PartFile(tmp_path / "a.hdf5", head)
+    part.append(0.0, np.ones((3000, 16), dtype=np.float32), None)
+    part.close()
+    with part.path.open("ab") as file:
+        file.write(b"torn")
+    code, out, err = run("live", "--recover", part.path, "--json")
+    assert code == 0
+    assert json.loads(out) == {
+        "path": str(tmp_path / "a.hdf5"), "n_samples": 3000, "n_bytes_left": 4, "duration_s": 1.5,
+    }  # fmt: skip
+    assert "its last 4 bytes are not whole and were left out; it is kept" in err
+    part.path.write_bytes(part.path.read_bytes()[:-4])
+    code, out, err = run("live", "--recover", part.path)
+    assert (code, out.split(), err) == (0, ["written", f"{tmp_path / 'a-2.hdf5'},", "1.5", "s"], "")
+    assert not part.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--recover", "a.hdf5"), 2, "whose name ends in .part"),
+        (("--recover", "a.hdf5.part"), 1, "No such file"),
+        (("--recover", "a.hdf5.part", "--source", "simulate"), 2, "leave --source, --sink and --bench out"),
+    ],
+)
+def test_what_cannot_be_recovered_is_one_message(run, arguments, code, message):
+    got, _, err = run("live", *arguments)
+    assert got == code
+    assert message in err
 
 
 def test_a_band_is_calibrated_first_and_then_used(live, tmp_path, monkeypatch):

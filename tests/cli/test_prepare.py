@@ -19,8 +19,9 @@ def test_prepare_then_check_then_nothing_to_do(run, root, tmp_path):
     assert "12 written" in out
     assert "verified: " in out
     code, out, _ = run("check", tmp_path / "store")
-    assert code == 0
-    assert "ok (store of 12 recordings in 2 shards, 0 left out when it was prepared)" in out
+    # Its recordings are a quarter of a second long.
+    assert (code, "store_damaged" in out, out.count("error too_short")) == (1, False, 12)
+    assert "(store of 12 recordings in 2 shards, 0 left out when it was prepared)" in out
     code, out, _ = run("prepare", root, "--out", tmp_path / "store")
     assert code == 0
     assert "no recording had to be written" in out
@@ -49,7 +50,7 @@ def test_broken_recordings_are_named_and_end_in_1(run, tmp_path):
     for name in (broken.truncated, broken.nan_channel, broken.rate_200_hz, broken.missing):
         assert f"left out: {name}: " in err
     assert "4 recordings are not in the store" in err
-    assert run("check", tmp_path / "store")[0] == 0
+    assert "store_damaged" not in run("check", tmp_path / "store")[1]
 
 
 def test_json_says_the_same(run, root, tmp_path):
@@ -76,3 +77,13 @@ def test_a_folder_that_is_no_data_set_ends_in_1(run, tmp_path):
     assert code == 1
     assert "metadata.csv" in err
     assert not (tmp_path / "store").exists()
+
+
+def test_options_for_one_recording_are_wrong_usage_for_a_folder_or_store(run, root, tmp_path):
+    run("prepare", root, "--out", tmp_path / "store")
+    for path in (root, tmp_path / "store"):
+        for options in (("--channels", "0"), ("--input-rate", "100")):
+            code, out, err = run("check", path, *options)
+            assert (code, out, err.count("\n")) == (2, "", 1)
+            assert f"{options[0]}: is for single recordings" in err
+    assert run("check", next(root.glob("*.hdf5")), "--input-rate", "-1")[0] == 2

@@ -10,14 +10,7 @@ from emgpose.checkpoints import save_model
 from generated import generate_dataset, generate_session
 from small_models import small_model
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Narrow layers are too small to divide; waiting for each other costs more."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """What every registered model keeps, whatever is inside."""
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ from torch import Tensor
 from emgpose.checkpoints import load_model, save_model
 from emgpose.errors import ConfigError, DataError, ShapeError
 from emgpose.models import MODELS, EmgModel, ModelCard, build_model
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 PARAMETERS = {
     "tracking_vemg2pose": 5_970_068,
@@ -66,15 +67,6 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 STREAMING = [name for name in MODELS if "stream" in build_model(name, **NARROW[name]).modes] + list(VARIANTS)
 N_SAMPLES = 2_300
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Narrow layers are too small to divide; waiting for each other costs more."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 def narrow(name: str) -> EmgModel:

@@ -1,13 +1,15 @@
 import csv
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.io import savemat
 
-from emgpose.conversion import ConversionSettings, convert_to_hdf5, what_was_done
-from emgpose.errors import ConfigError, DataError
+from emgpose.conversion import ConversionSettings, convert_by_way, convert_to_hdf5, what_was_done
+from emgpose.conversion.bids.output_folder import claimed
+from emgpose.errors import ConfigError, DataError, MissingExtraError
 from emgpose.hand import JOINTS, N_JOINTS
 from emgpose.preprocessing import EMG2POSE_PREPROCESSING
 from emgpose.recording import open_session, read_metadata, session_path
@@ -40,8 +42,9 @@ def db2(folder: Path, **more: object) -> Path:
         "restimulus": np.repeat([0, 5], N // 2)[:, None].astype(np.int8),
         **more,
     }
-    savemat(folder / "S1_E1_A1.mat", fields)
-    return folder / "S1_E1_A1.mat"
+    (folder / "DB2_s1").mkdir(exist_ok=True)
+    savemat(folder / "DB2_s1" / "S1_E1_A1.mat", fields)
+    return folder / "DB2_s1" / "S1_E1_A1.mat"
 
 
 def converted(out: Path, row: int = 0):
@@ -74,6 +77,7 @@ def test_another_rate_is_resampled_only_where_that_is_allowed(tmp_path) -> None:
     with converted(tmp_path / "out2") as session:
         assert (session.n_samples, session.sample_rate_hz) == (2 * N, RATE_HZ)
         assert session.facts.attributes["recorded_rate_hz"] == 1000
+        assert "resampling looks" in session.facts.look_ahead[0]
     assert any("resample to 2000 Hz" in line for line in what_was_done(result.written))
 
 
@@ -84,6 +88,7 @@ def test_a_rate_that_has_lost_the_band_needs_a_word_of_its_own(tmp_path) -> None
     convert_to_hdf5(path, tmp_path / "out2", ConversionSettings(side="left", resample=True, low_rate=True))
     with converted(tmp_path / "out2") as session:
         assert session.n_samples == 10 * N
+        assert "resampling from a low rate looks ahead" in session.facts.look_ahead[0]
 
 
 def test_eight_electrodes_become_sixteen_by_the_preset(tmp_path) -> None:
@@ -152,7 +157,7 @@ def test_calibrated_angles_of_a_folder_are_found_by_subject(tmp_path) -> None:
         np.testing.assert_allclose(session.joint_angles()[:, JOINTS.index("MIDDLE_PIP_FE")], np.pi / 6, rtol=1e-6)
     (tmp_path / "db9" / "S28_E1_A1.mat").unlink()
     with pytest.raises(DataError, match=r"expected S28_E1_A1\.mat, the calibrated angles"):
-        convert_to_hdf5(tmp_path / "S1_E1_A1.mat", tmp_path / "out2", settings)
+        convert_to_hdf5(tmp_path / "DB2_s1" / "S1_E1_A1.mat", tmp_path / "out2", settings)
 
 
 def test_angles_alone_are_no_recording_of_the_format(tmp_path) -> None:
@@ -264,6 +269,18 @@ def test_the_metadata_rows_of_a_data_set_are_kept(tmp_path) -> None:
         ({"channel_map": (0, 1)}, "expected 16 entries"),
         ({"low_rate": True}, "is for use with --resample"),
         ({"user": ""}, "--user ''"),
+        ({"split": "test", "generalization": "all"}, "--generalization all: is taken"),
+        ({"split": "test", "generalization": "train"}, "--generalization train: is taken"),
+        ({"split": "test", "generalization": "a\nb"}, "expected a short printable text"),
+        ({"noise_floor": (1.0, float("nan"))}, "--noise-floor nan: expected a standard deviation"),
+        ({"noise_floor": (1e308,)}, r"--noise-floor 1e\+308"),
+        ({"noise_floor": (-1.0,)}, "--noise-floor -1"),
+        ({"rest_span_s": (5.0, 1.0)}, "--rest-span 5 1"),
+        ({"rest_span_s": (float("nan"), 1.0)}, "--rest-span nan 1"),
+        ({"input_rate_hz": -5.0}, "--input-rate -5"),
+        ({"input_rate_hz": 1e99}, r"--input-rate 1e\+99"),
+        ({"database": "DB9"}, "--database 'DB9': expected DB2 or DB3"),
+        ({"angles": Path("/nowhere")}, "--angles /nowhere: no such file"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings, message) -> None:
@@ -306,3 +323,148 @@ def test_a_name_that_no_table_can_hold_is_refused_in_words(tmp_path) -> None:
     save_npz(tmp_path / "rec.npz").rename(tmp_path / "rec\udcff\n.npz")
     with pytest.raises(DataError, match="expected a name that a metadata table can hold"):
         convert_to_hdf5(tmp_path / "rec\udcff\n.npz", tmp_path / "out", LEFT)
+
+
+def test_a_file_of_db2_or_db3_is_not_converted_before_somebody_says_which(tmp_path) -> None:
+    path = db2(tmp_path).rename(tmp_path / "S1_E1_A1.mat")
+    numbers = ",".join(str(channel % 12) for channel in range(16))
+    options = {"side": "right", "channel_map": parse_channel_map(numbers)}
+    with pytest.raises(ConfigError, match=r"DB2 \(intact\) or DB3 \(amputees\), .*say which \(--database DB2\)"):
+        convert_to_hdf5(path, tmp_path / "out", ConversionSettings(**options))
+    convert_to_hdf5(path, tmp_path / "out", ConversionSettings(**options, database="DB3"))
+    assert read_metadata(tmp_path / "out").iloc[0]["user"] == "DB3-S1"
+    assert "Ninapro DB3" in converted(tmp_path / "out").facts.attributes["converted_format"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stream": "EMG"}, "--stream: is for XDF, .* NPZ; leave it out"),
+        ({"database": "DB2"}, "--database: is for Ninapro, .* NPZ"),
+        ({"angles": Path(__file__)}, "--angles: is for Ninapro, .* NPZ"),
+        ({"mapping": TableMapping(emg=("a",), rate_hz=1000.0)}, "--mapping: is for CSV, Parquet, .* NPZ"),
+    ],
+)
+def test_an_option_for_another_format_is_refused_before_anything_is_written(tmp_path, options, message) -> None:
+    (tmp_path / "in").mkdir()
+    for source in (save_npz(tmp_path / "rec.npz"), save_npz(tmp_path / "in" / "rec.npz").parent):
+        with pytest.raises(ConfigError, match=message):
+            convert_to_hdf5(source, tmp_path / "out", ConversionSettings(side="left", **options))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_option_for_one_format_serves_a_folder_of_several(tmp_path) -> None:
+    (tmp_path / "in").mkdir()
+    save_npz(tmp_path / "in" / "a.npz")
+    stamps = 5 + np.arange(N) / RATE_HZ
+    write_xdf(tmp_path / "in" / "b.xdf", (xdf_header(name="mine", n_channels=16), noise(seed=1), stamps))
+    result = convert_to_hdf5(tmp_path / "in", tmp_path / "out", ConversionSettings(side="left", stream="mine"))
+    assert [path.name for path in result.written] == ["a.hdf5", "b.hdf5"]
+
+
+def test_a_rate_that_no_recording_leaves_to_the_user_is_refused(tmp_path) -> None:
+    convert_to_hdf5(save_npz(tmp_path / "rec.npz"), tmp_path / "one", LEFT)
+    with pytest.raises(ConfigError, match=r"--input-rate: is for NPZ, .* only emg2pose HDF5"):
+        convert_to_hdf5(tmp_path / "one", tmp_path / "two", ConversionSettings(input_rate_hz=1000.0))
+
+
+def test_a_table_that_says_the_split_is_not_overruled(tmp_path) -> None:
+    convert_to_hdf5(save_npz(tmp_path / "rec.npz"), tmp_path / "one", LEFT)
+    with pytest.raises(ConfigError, match=r"the metadata table of .*one says them"):
+        convert_to_hdf5(tmp_path / "one", tmp_path / "two", ConversionSettings(split="val", generalization="user"))
+
+
+def test_a_format_whose_library_is_missing_leaves_its_files_out_and_converts_the_rest(tmp_path, monkeypatch) -> None:
+    (tmp_path / "in").mkdir()
+    save_npz(tmp_path / "in" / "b.npz")
+    for name in ("a", "c"):
+        (tmp_path / "in" / f"{name}.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    result = convert_to_hdf5(tmp_path / "in", tmp_path / "out", LEFT)
+    assert [path.name for path in result.written] == ["b.hdf5"]
+    assert [name for name, _ in result.left_out] == ["a.parquet", "c.parquet"]
+    assert all("emgpose[store]" in reason for _, reason in result.left_out)
+    with pytest.raises(MissingExtraError):
+        convert_to_hdf5(tmp_path / "in" / "a.parquet", tmp_path / "out2", LEFT)
+    assert not (tmp_path / "out2").exists()
+
+
+def test_two_conversions_never_write_to_one_folder(tmp_path) -> None:
+    path = save_npz(tmp_path / "rec.npz")
+    with claimed(tmp_path / "out"), pytest.raises(DataError, match="another conversion is at work in this folder"):
+        convert_to_hdf5(path, tmp_path / "out", LEFT)
+    assert len(convert_to_hdf5(path, tmp_path / "out", LEFT).written) == 1
+
+
+def test_a_folder_that_was_removed_while_it_was_waited_for_is_not_taken(tmp_path, monkeypatch) -> None:
+    import emgpose.conversion.bids.output_folder as module
+
+    def slow(root: Path, folder: int) -> None:
+        root.rmdir()
+        lock(root, folder)
+
+    lock = module._lock
+    monkeypatch.setattr(module, "_lock", slow)
+    with pytest.raises(DataError, match="was at work in this folder until now"), claimed(tmp_path / "out"):
+        pass
+
+
+def test_two_conversions_never_go_the_same_way(tmp_path) -> None:
+    path = save_npz(tmp_path / "rec.npz")
+
+    def onward(root: Path) -> int:
+        with pytest.raises(DataError, match="another conversion is at work"):
+            convert_by_way(path, tmp_path / "out", LEFT, onward)
+        return len(list(root.glob("*.hdf5")))
+
+    first, last, done = convert_by_way(path, tmp_path / "out", LEFT, onward)
+    assert (len(first.written), last, len(done)) == (1, 1, 1)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["rec.npz"]
+
+
+def test_a_folder_of_somebody_else_is_refused_before_the_work(tmp_path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("keep")
+    with pytest.raises(DataError, match="expected an empty folder, or what this command began"):
+        convert_by_way(save_npz(tmp_path / "rec.npz"), tmp_path / "out", LEFT, str)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["out", "rec.npz"]
+
+
+@pytest.mark.parametrize(
+    ("generalization", "user", "stage"),
+    [
+        ("user", "True", "False"),
+        ("stage", "False", "True"),
+        ("user_stage", "True", "True"),
+        ("other", "False", "False"),
+    ],
+)
+def test_what_is_held_out_follows_from_the_condition(tmp_path, generalization, user, stage) -> None:
+    settings = ConversionSettings(side="left", split="test", generalization=generalization)
+    convert_to_hdf5(save_npz(tmp_path / "rec.npz"), tmp_path / "out", settings)
+    with (tmp_path / "out" / "metadata.csv").open() as file:
+        row = next(csv.DictReader(file))
+    assert (row["held_out_user"], row["held_out_stage"]) == (user, stage)
+
+
+def test_what_a_data_set_says_is_held_out_is_kept_whatever_is_changed(tmp_path) -> None:
+    settings = ConversionSettings(side="left", split="test", generalization="stage")
+    convert_to_hdf5(save_npz(tmp_path / "rec.npz"), tmp_path / "one", settings)
+    table = tmp_path / "one" / "metadata.csv"
+    # A test user, of a stage held out, in a condition of its own; and a column that only this data set has.
+    header, line = table.read_text().splitlines()
+    line = line.replace("False,True,test,stage", "True,True,test,placement")
+    table.write_text(f"{header},placement\n{line},7\n")
+    convert_to_hdf5(tmp_path / "one", tmp_path / "two", ConversionSettings(user="unknown"))
+    with (tmp_path / "two" / "metadata.csv").open() as file:
+        row = next(csv.DictReader(file))
+    assert (row["held_out_user"], row["held_out_stage"], row["generalization"]) == ("True", "True", "placement")
+    assert row["placement"] == "7"
+
+
+def test_links_that_lead_in_a_circle_are_one_clear_error(tmp_path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    for source, out in ((tmp_path / "circle", tmp_path / "out"), (save_npz(tmp_path / "r.npz"), tmp_path / "circle")):
+        with pytest.raises(DataError, match="circle"):
+            convert_to_hdf5(source, out, LEFT)

@@ -537,3 +537,34 @@ def test_a_manifest_that_is_not_there_names_the_other_way(get):
 def test_the_bids_edition_refuses_what_its_manifest_cannot_answer(get, options):
     with pytest.raises(ConfigError, match="bids: "):
         get("bids", **options)
+
+
+# Without a network
+
+
+def test_what_is_there_needs_no_server(server, get, out, notices, waits):
+    server.add(HAND, json.dumps({"joint_rotation_axes": []}).encode())
+    server.add(WEIGHTS, made_tar({"weights/a.ckpt": b"a" * 900}, "w:gz"))
+    add_full(server)
+    add_bids(server)
+    asked = [("hand-model", {}), ("checkpoints", {}), ("full", {"where": US}), ("bids", {"users": 1})]
+    for what, choice in asked:
+        get(what, **choice)
+    before = tree(out)
+    server.close()
+    waits.clear()
+    for what, choice in asked:
+        notices.clear()
+        tally = get(what, **choice).tally
+        assert (tally.n_fetched, tally.n_there > 0) == (0, True)
+        assert any("there as" in notice and "cannot be asked" in notice for notice in notices)
+    assert (waits, tree(out)) == ([0.5, 1.0], before)
+
+
+def test_what_is_missing_without_a_server_is_counted(server, get, out):
+    add_full(server)
+    get("full", where=US)
+    server.close()
+    sorted(out.glob("*.hdf5"))[0].unlink()
+    with pytest.raises(DataError, match=r"given up after 3 attempts.*; 11 of 12 recordings are there"):
+        get("full", where=US)

@@ -10,6 +10,7 @@ import pytest
 from emgpose.download import wanted as wanted_module
 from emgpose.download.checksums import Checksum
 from emgpose.download.link import Link, Stopped
+from emgpose.download.partial_file import PartialFile
 from emgpose.download.remote_version import RemoteVersion
 from emgpose.download.transfer import fetch
 from emgpose.download.wanted import Listener, Wanted
@@ -256,6 +257,22 @@ def test_nobody_listening_is_a_clear_error(transport, link, listener, tmp_path, 
         fetch(Wanted(f"{server.url}data.bin", tmp_path / "data.bin"), transport, link, listener)
 
 
+def test_a_server_that_was_never_reached_is_given_up_soon(transport, link, listener, tmp_path, server, waits):
+    server.close()
+    with pytest.raises(DataError, match="given up after 3 attempts"):
+        fetch(Wanted(f"{server.url}data.bin", tmp_path / "data.bin"), transport, replace(link, attempts=8), listener)
+    assert waits == [0.5, 1.0]
+
+
+def test_a_server_that_goes_away_is_waited_for_longer(transport, link, listener, tmp_path, server, waits):
+    server.add("data.bin", CONTENT)
+    server.faults = [Fault(cut_after=5000)]
+    patient = replace(link, attempts=8, sleep=lambda seconds: (waits.append(seconds), server.close()))
+    with pytest.raises(DataError, match="given up after 8 attempts"):
+        fetch(Wanted(f"{server.url}data.bin", tmp_path / "data.bin"), transport, patient, listener)
+    assert (tmp_path / "data.bin.part").stat().st_size == 5000
+
+
 def test_what_came_before_an_error_is_gone_on_with_by_the_next_call(server, get, tmp_path):
     server.add("data.bin", CONTENT)
     server.faults = [Fault(cut_after=12_000), *([Fault(status=503)] * 3)]
@@ -277,14 +294,34 @@ def test_what_came_before_is_thrown_away_if_the_file_is_another_one_now(server, 
     assert get() == newer
 
 
-def test_a_part_that_nobody_wrote_down_is_not_believed(server, get, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("data.bin.part", b"x" * 30_000), ("data.bin.part.json", b'{"mine": 1}'), ("data.bin.part.json", b"no json")],
+)
+def test_a_file_of_the_user_under_the_name_of_an_unfinished_one_is_left_alone(server, get, tmp_path, name, content):
+    server.add("data.bin", CONTENT)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"{name}: is there already, but is not what emgpose fetched.*move it away"):
+        get()
+    assert (tmp_path / name).read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert server.requests == []
+
+
+def test_a_part_of_which_nothing_was_synced_is_not_believed(server, get, tmp_path):
     server.add("data.bin", CONTENT)
     (tmp_path / "data.bin.part").write_bytes(b"x" * 9000)
+    (tmp_path / "data.bin.part.json").write_text('{"start": 0, "synced_bytes": 0, "version": null}')
     assert get() == CONTENT
-    (tmp_path / "data.bin").unlink()
-    (tmp_path / "data.bin.part").write_bytes(b"x" * 9000)
-    (tmp_path / "data.bin.part.json").write_text('{"start": 0, "synced_bytes": 9000, "vers')
-    assert get() == CONTENT
+
+
+def test_a_part_is_known_as_ours_before_its_first_byte(server, tmp_path):
+    part = PartialFile(tmp_path / "data.bin", 0)
+    part.open().close()
+    again = PartialFile(tmp_path / "data.bin", 0)
+    again.require_ours()
+    assert (tmp_path / "data.bin.part").exists()
+    assert again.n_bytes == 0
 
 
 def test_bytes_behind_the_last_sync_are_fetched_again(server, get, tmp_path):

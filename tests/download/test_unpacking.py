@@ -33,10 +33,13 @@ def test_files_come_out_and_a_second_time_nothing_changes(tmp_path, out, mode):
 def test_what_a_kill_left_half_done_is_done_again(tmp_path, out):
     archive = tmp_path / "set.tar"
     archive.write_bytes(made_tar(MEMBERS))
+    (out / ".emgpose-download").mkdir()
+    (out / ".emgpose-download" / "unpacking.part").write_bytes(b"z" * 100_000)
     (out / "set").mkdir()
-    (out / "set" / "a.hdf5.part").write_bytes(b"a" * 100)
+    (out / "set" / "a.hdf5.part").write_bytes(b"a file of the user")
     unpack(archive, out)
-    assert tree(out) == MEMBERS
+    assert tree(out) == {**MEMBERS, "set/a.hdf5.part": b"a file of the user"}
+    assert list((out / ".emgpose-download").iterdir()) == []
 
 
 def test_a_file_of_the_user_is_not_overwritten(tmp_path, out):

@@ -1,5 +1,6 @@
 """The evaluation scores what the protocol says, on whatever part of a data set can be read."""
 
+import functools
 import shutil
 
 import numpy as np
@@ -9,8 +10,9 @@ import torch
 
 from emgpose import HandModel, metrics, open_session
 from emgpose.errors import ConfigError, DataError
-from emgpose.evaluation import conditions_of, evaluate, three_questions
-from emgpose.windows import window_starts
+from emgpose.evaluation import conditions_of, evaluate, protocol, three_questions
+from emgpose.recording.fingerprint import SamplesDigest
+from emgpose.windows import read_windows, window_starts
 from follower import predict_alone
 from generated import break_dataset, generate_session
 
@@ -58,6 +60,27 @@ def test_a_window_scores_what_the_model_predicts_for_it_alone(two_sessions, foll
         scores = metrics.score_windows(*tensors, torch.ones(1, 10_000).bool(), hand)
         for name, score in scores.items():
             assert row[name] == pytest.approx(score.item(), rel=1e-4), name
+
+
+def test_the_fingerprint_is_that_of_all_samples_of_a_recording(two_sessions, follower, monkeypatch):
+    # Several chunks a recording; the digest is taken beside the reading.
+    monkeypatch.setattr(protocol, "read_windows", functools.partial(read_windows, chunk_samples=7_000))
+    recordings = evaluate(follower, two_sessions).recordings
+    assert len(recordings) == 2
+    for recording in recordings.values():
+        digest = SamplesDigest()
+        with open_session(recording.path) as session:
+            digest.update(session.read())
+        assert recording.digest == digest.hexdigest()
+
+
+def test_a_fault_in_taking_the_fingerprint_is_no_silence(two_sessions, follower, monkeypatch):
+    def fail(self, samples):
+        raise MemoryError("no memory for the fingerprint")
+
+    monkeypatch.setattr(SamplesDigest, "update", fail)
+    with pytest.raises(MemoryError, match="fingerprint"):
+        evaluate(follower, two_sessions)
 
 
 def test_windows_are_those_of_the_window_rule(two_sessions, follower):

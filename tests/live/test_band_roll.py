@@ -15,13 +15,7 @@ from emgpose.simulation.motion import draw_style, simulate_motion
 from made_streams import made_emg
 from small_models import small_model
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("name", ["tracking_vemg2pose", "regression_vemg2pose", "emgpose50"])

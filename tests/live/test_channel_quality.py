@@ -56,6 +56,36 @@ def test_a_channel_without_change_is_dead_after_a_tenth_of_a_second() -> None:
     assert not found.is_clipped.any()
 
 
+@pytest.mark.parametrize("step", [1e-4, 0.05, 0.4])
+@pytest.mark.parametrize("rate_hz", [2000.0, 20.0])
+def test_ordinary_samples_are_judged_as_all_others_are(
+    step: float, rate_hz: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emg = np.round(band() / step).astype(np.float32)
+    emg[1_500:1_900, 1] = emg[1_499, 1]
+    missing = np.zeros(emg.shape, dtype=np.bool_)
+    missing[2_700:2_703, 2] = True
+    parts = list(zip(np.split(emg, range(40, N, 40)), np.split(missing, range(40, N, 40)), strict=True))
+    quality, plain = ChannelQuality(4, rate_hz), ChannelQuality(4, rate_hz)
+    is_ordinary = ChannelQuality._is_ordinary
+    answers = []
+    for samples, are_missing in parts:
+        monkeypatch.setattr(ChannelQuality, "_is_ordinary", lambda *_: False)
+        expected = plain.judge(samples, are_missing)
+        monkeypatch.setattr(
+            ChannelQuality, "_is_ordinary", lambda *given: answers.append(is_ordinary(*given)) or answers[-1]
+        )
+        given = quality.judge(samples, are_missing)
+        for name in ("quality", "is_bad", "is_dead", "is_clipped"):
+            np.testing.assert_array_equal(getattr(given, name), getattr(expected, name))
+            assert getattr(given, name).dtype == getattr(expected, name).dtype
+        for name, array in plain.state().items():
+            np.testing.assert_array_equal(quality.state()[name], array, err_msg=name)
+            assert quality.state()[name].dtype == array.dtype
+    assert not all(answers)
+    assert any(answers) == (step < 0.4 and rate_hz > 100)
+
+
 def test_quality_comes_back_within_a_quarter_of_a_second() -> None:
     emg = band()
     emg[1_000:2_000, 2] = 0.25

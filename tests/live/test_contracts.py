@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,16 +28,10 @@ from generated import generate_session
 from made_streams import PLAIN, RAW_SETTINGS, angles, chunk, chunks, cut, facts, made_emg, pushed, raw_facts
 from small_models import small_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 N_SAMPLES = 2_400
 START = np.linspace(0.05, 0.4, 20).astype(np.float32)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 def start_of(model: EmgModel) -> np.ndarray | None:

@@ -26,6 +26,8 @@ from emgpose.signals import EMG2POSE_PREPROCESSING
 from made_streams import PLAIN, RATE_HZ, angles, chunk, chunks, facts, made_emg, pushed
 from small_models import small_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 START = np.linspace(0.05, 0.4, 20).astype(np.float32)
 
 
@@ -37,14 +39,6 @@ class Calibrated:
     roll: int = 0
     gains: tuple[float, ...] | None = None
     initial_pose: Any = None
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from made_decoder import gesture_emg
 
 from emgpose.errors import ConfigError, DataError
@@ -18,15 +17,9 @@ from emgpose.preprocessing import Bandpass, Preprocessing
 from made_streams import chunks, cut, facts, made_emg
 from small_models import small_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CUES = (Cue("resting", "Rest.", 2.0), Cue("fist", "Fist.", 2.0), Cue("open", "Open.", 2.0))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 @pytest.fixture(scope="module")

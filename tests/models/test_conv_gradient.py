@@ -1,6 +1,6 @@
 """Conv block and linear layer with a backward of their own: the frames and gradients of torch's own layers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,17 +9,11 @@ from torch.nn import functional
 
 from emgpose.models import conv_gradient
 from emgpose.models.conv_block import ConvBlock
-from emgpose.models.conv_gradient import has_own_gradient, linear
+from emgpose.models.conv_gradient import has_own_gradient, is_written_out, linear
 from emgpose.models.tds import TdsFeedForward
 from small_models import small_model
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def results(module: nn.Module, x: Tensor, run: Callable[[Tensor], Tensor]) -> list[Tensor]:
@@ -71,6 +65,24 @@ def test_a_feed_forward_layer_is_the_plain_one() -> None:
 
     for ours, expected in zip(results(layer, x, layer), results(layer, x, plain), strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("channels", [96, 20])
+def test_without_gradients_layers_are_the_plain_ones_and_leave_their_input_alone(channels: int) -> None:
+    """20 channels are too few for oneDNN."""
+    torch.manual_seed(0)
+    layer, block = TdsFeedForward(channels), ConvBlock(channels, 12, 5, 2)
+    x = torch.randn(4, channels, 150)
+    given = x.clone()
+    with torch.inference_mode():
+        for module in (layer, block):
+            randomise(module)
+        rows = x.transpose(1, 2)
+        expected = layer.norm(layer.outer(functional.relu(layer.inner(rows))) + rows).transpose(1, 2)
+        assert is_written_out(x, layer.inner.weight, 600)
+        torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(block(x, x[..., :0])[0], plain_block(block, x), rtol=1e-5, atol=1e-5)
+    assert torch.equal(x, given)
 
 
 def test_gradients_are_the_derivatives() -> None:

@@ -13,15 +13,9 @@ from emgpose.models.conv_block import ConvBlock
 from emgpose.models.layout import by_columns, lay_out_for_hops
 from small_models import SMALL, small_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NAMES = ("tracking_vemg2pose", "regression_vemg2pose", "tracking_emg2pose", "regression_emg2pose", "emgpose50")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 def laid_out(model: EmgModel) -> EmgModel:

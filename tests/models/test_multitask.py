@@ -1,7 +1,5 @@
 """One set of weights for two tasks: what a multitask model runs, and what the improved recipe's models are."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
@@ -12,17 +10,10 @@ from emgpose.models import MODELS, PoseModel, build_model
 from emgpose.models.pose_model import PoseModelConfig
 from small_models import small_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 MULTITASK = [name for name, config in MODELS.items() if config.task == "multitask"]
 POSE = torch.full((1, 20), 0.3)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Narrow layers are too small to divide; waiting for each other costs more."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 def multitask(name: str = "emgpose50") -> PoseModel:

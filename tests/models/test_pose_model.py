@@ -1,7 +1,5 @@
 """The pose model's timing: the published mode and the stream against plain loops written from their description."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -11,16 +9,9 @@ from torch.nn import functional
 from emgpose.errors import ConfigError, ShapeError
 from emgpose.models import PoseModel, build_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 _SIZES = {"channels": 16, "tds_channels": 4, "n_features": 8, "scale": 0.1}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Narrow layers are too small to divide; waiting for each other costs more."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 def small(name: str, **changes: object) -> PoseModel:

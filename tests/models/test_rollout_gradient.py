@@ -1,6 +1,6 @@
 """All steps at once against the plain loop over single steps: poses, state and every gradient."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -8,13 +8,15 @@ from torch import Tensor
 from torch.nn.utils import prune
 from torch.nn.utils.parametrizations import weight_norm
 
-from emgpose.models import PoseModel, build_model, rollout_gradient
+from emgpose.models import PoseModel, build_model, products, rollout_gradient
 from emgpose.models.decoders import Decoder, LstmConfig, LstmDecoder, MlpConfig, MlpDecoder
 from emgpose.models.products import Product, add_outer_products, can_multiply_bfloat16, uses_onednn
 from emgpose.models.rollout_gradient import MIN_STEPS, roll_out_steps
 from emgpose.models.tds import TdsFeedForward
 from emgpose.models.update_rules import HybridUpdate, PositionUpdate, UpdateRule, VelocityUpdate
 from small_models import SMALL, small_model
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 _DECODERS = {
     "lstm": LstmConfig(hidden_size=7, num_layers=2, scale=0.5),
@@ -26,14 +28,6 @@ _DECODERS = {
 # Steps 1 and 2 of the hybrid rule give positions, later ones velocities.
 _UPDATES = {"velocity": VelocityUpdate(), "position": PositionUpdate(), "hybrid": HybridUpdate(120)}
 _FIRST_STEP = 1
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 def make_decoder(config: LstmConfig | MlpConfig, update: UpdateRule, dtype: torch.dtype = torch.float64) -> Decoder:
@@ -78,6 +72,7 @@ def gradients(outputs: list[Tensor], inputs: list[Tensor]) -> tuple[Tensor, ...]
 def test_poses_state_and_gradients_are_those_of_the_plain_loop(config, update, batch_size, monkeypatch) -> None:
     # Several blocks, the first of them shorter.
     monkeypatch.setattr(rollout_gradient, "_BLOCK_ROWS", 4 * batch_size)
+    monkeypatch.setattr(products, "_PROJECTED_ROWS", 4 * batch_size)
     decoder = make_decoder(config, update)
     inputs = make_inputs(decoder, batch_size, n_steps=10)
     expected, found = (run(decoder, update, *inputs) for run in (plain_loop, at_once))
@@ -126,6 +121,22 @@ def test_wide_layers_in_float32_are_those_of_the_plain_loop() -> None:
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
         of_all = [*inputs, *decoder.parameters()]
         torch.testing.assert_close(gradients(found, of_all), gradients(expected, of_all), rtol=1e-5, atol=1e-5)
+        with torch.inference_mode():
+            torch.testing.assert_close(at_once(decoder, VelocityUpdate(), *inputs), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_weights_changed_behind_the_back_of_torch_are_noticed(batch_size: int) -> None:
+    """Nothing that was made of the weights outlives a rollout: `.data` changes them without a new version."""
+    decoder = make_decoder(LstmConfig(hidden_size=512, scale=0.01), VelocityUpdate(), torch.float32)
+    inputs = make_inputs(decoder, batch_size, n_steps=9)
+    with torch.inference_mode():
+        before = at_once(decoder, VelocityUpdate(), *inputs)
+        for weight in decoder.parameters():
+            weight.data.mul_(1.5)
+        found, expected = (run(decoder, VelocityUpdate(), *inputs) for run in (at_once, plain_loop))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    assert (found[0] - before[0]).abs().max() > 1e-3
 
 
 def test_products_of_any_kind_agree() -> None:
@@ -133,9 +144,11 @@ def test_products_of_any_kind_agree() -> None:
         weight, x, addend = (
             torch.randn(shape, dtype=dtype) for shape in ((1024, 1025), (n_rows, 1025), (n_rows, 1024))
         )
-        product = Product(weight, n_rows)
-        torch.testing.assert_close(product(x), x @ weight.t(), rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(product(x, addend), x @ weight.t() + addend, rtol=1e-4, atol=1e-4)
+        for bias, is_used_once in ((None, False), (torch.randn(1024, dtype=dtype), False), (None, True)):
+            product = Product(weight, n_rows, bias, is_used_once=is_used_once)
+            expected = x @ weight.t() + (0 if bias is None else bias)
+            torch.testing.assert_close(product(x), expected, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(product(x, addend), expected + addend, rtol=1e-4, atol=1e-4)
         total = torch.randn((1024, 1025), dtype=dtype)
         torch.testing.assert_close(add_outer_products(total, addend, x), total + addend.t() @ x, rtol=1e-4, atol=1e-4)
     assert not uses_onednn(torch.randn(1024, 1025, dtype=torch.float64), 48)

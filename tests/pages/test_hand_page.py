@@ -89,11 +89,10 @@ def test_the_page_shows_the_span_and_says_what_it_omits(tmp_path):
         [Track("predicted", *movement(6000))],
         span_s=60,
         recording_s=300,
-        omitted=["Landmarks are not shown."],
     )
     assert data["frames"]["n_frames"] == 3001
-    assert notes == ("Shown: the first 60.0 s of 300.0 s.", "Landmarks are not shown.")
-    assert all(f"<li>{note}</li>" in text for note in notes)
+    assert notes == ("Shown: the first 60.0 s of 300.0 s.",)
+    assert f"<li>{notes[0]}</li>" in text
 
 
 def test_a_page_that_grows_too_large_shows_less_time_and_says_so(tmp_path):
@@ -147,13 +146,11 @@ def test_text_cannot_leave_its_place(tmp_path):
     emg = EmgEnvelope([evil], 2000, 4)
     emg.add(np.ones((8000, 1), dtype=np.float32))
     tracks = [Track(evil, *movement())]
-    write_hand_page(
-        path, title=evil, hand=HAND, tracks=tracks, emg=emg, facts={evil: evil}, warnings=[evil], omitted=[evil]
-    )
+    write_hand_page(path, title=evil, hand=HAND, tracks=tracks, emg=emg, facts={evil: evil}, warnings=[evil])
     text = path.read_text(encoding="utf-8")
     assert text.count("<script") == text.count("</script") == 2
     assert "<!--" not in text
-    assert text.count("&lt;/script&gt;") == 2 * 6  # title twice, fact name and value, warning, note
+    assert text.count("&lt;/script&gt;") == 2 * 5  # title twice, fact name and value, warning
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
     assert data["tracks"][0]["name"] == evil
     assert data["emg"]["channels"] == [evil]

@@ -220,9 +220,7 @@ def test_names_of_one_long_word_stay_inside_the_page(tmp_path, open_page, width)
     emg = EmgEnvelope([word + str(i) for i in range(8)], 2000, 2)
     emg.add(np.random.default_rng(0).standard_normal((4000, 8)).astype(np.float32))
     path = tmp_path / "long.html"
-    write_hand_page(
-        path, title=word, hand=HandModel.generic(), tracks=tracks, emg=emg, causal=True, warnings=[word], omitted=[word]
-    )
+    write_hand_page(path, title=word, hand=HandModel.generic(), tracks=tracks, emg=emg, causal=True, warnings=[word])
     opened = open_page(path, width, 900)
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
 

@@ -14,6 +14,7 @@ from emgpose.kinematics import HandModel, forward_kinematics
 from emgpose.prediction import choose_initial_pose, doubts, open_pose_writer, predict_recording
 from emgpose.prediction.writers import LANDMARK_COLUMNS
 from emgpose.recording import open_session
+from emgpose.recording.emg2pose_writer import write_emg2pose_hdf5
 from generated import generate_session
 from small_models import small_model
 
@@ -50,6 +51,18 @@ def test_npz_at_the_models_rate_holds_what_predict_returns(recording, tmp_path, 
         np.testing.assert_allclose(file["landmarks"], forward_kinematics(file["joint_angles"]), atol=1e-4)
     assert report.n_rows == len(expected)
     assert report.causal is (mode == "stream")
+
+
+def test_a_recording_that_was_resampled_when_it_was_made_gives_no_causal_prediction(recording, tmp_path):
+    resampled = tmp_path / "resampled.hdf5"
+    with open_session(recording) as session:
+        write_emg2pose_hdf5(
+            resampled, session.emg(0, 4000), sample_rate_hz=2000, user="u", stage="s", side="left",
+            attributes={"look_ahead": "resampling looked 14.6 ms ahead"},
+        )  # fmt: skip
+    report, _ = predicted(resampled, tmp_path / "a.csv", small_model(), rate_hz=50)
+    assert not report.causal
+    assert report.causality == "not causal: in making the recording, resampling looked 14.6 ms ahead"
 
 
 def test_csv_rows_start_at_left_context_and_come_at_50_hz(recording, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from emgpose.recording.check import check_session
 from emgpose.recording.emg2pose_writer import Emg2PoseWriter, write_emg2pose_hdf5
 from emgpose.recording.jumps import Jumps
-from emgpose.recording.quality import channel_quality
+from emgpose.recording.quality import ChannelQuality, QualityMeter
 from generated import generated_emg, generated_joint_angles
 
 RATE_HZ = 2000.0
@@ -23,6 +23,12 @@ def codes_of(path: Path, emg: np.ndarray) -> set[str]:
     angles = generated_joint_angles(len(emg), RATE_HZ, np.random.default_rng(0))
     write_emg2pose_hdf5(path, emg, angles, sample_rate_hz=RATE_HZ, user="u", stage="s", side="left")
     return {finding.code for finding in check_session(path).findings}
+
+
+def qualities_of(emg: np.ndarray) -> tuple[ChannelQuality, ...]:
+    meter = QualityMeter(emg.shape[1], RATE_HZ)
+    meter.update(emg)
+    return meter.channels()
 
 
 def test_jumps_are_counted_as_their_definition_says_whatever_the_chunks() -> None:
@@ -44,14 +50,14 @@ def test_noise_bursts_and_held_samples_hold_no_jump() -> None:
     emg = emg_of()
     emg[4000:6000] *= 30
     emg[8000:9000] = emg[8000]
-    assert [quality.n_jumps for quality in channel_quality(emg, RATE_HZ)] == [0] * emg.shape[1]
+    assert [quality.n_jumps for quality in qualities_of(emg)] == [0] * emg.shape[1]
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_the_low_frequency_share_leaves_the_offset_aside(offset: float) -> None:
     t = np.arange(20_000) / RATE_HZ
     emg = np.sqrt(2) * np.sin(2 * np.pi * 100 * t) + np.sqrt(6) * np.sin(2 * np.pi * 3 * t) + offset
-    (quality,) = channel_quality(emg[:, None], RATE_HZ)
+    (quality,) = qualities_of(emg[:, None])
     assert quality.low_frequency_share == pytest.approx(0.75, abs=0.01)
 
 

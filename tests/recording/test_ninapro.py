@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from emgpose.errors import DataError, SessionFormatError
+from emgpose.errors import ConfigError, DataError, SessionFormatError
 from emgpose.hand import JOINT_INDEX, JOINTS
 from emgpose.recording import NinaproReader, Session, open_session
 from emgpose.recording.mat_file import mat_numbers
@@ -49,7 +49,9 @@ def save(path: Path, values: dict[str, object]) -> Path:
 )
 def test_columns_tell_the_database_and_its_rate(tmp_path, n_emg, n_glove, name, rate_hz) -> None:
     values = fields(n_emg, n_glove)
-    with open_session(save(tmp_path / "S7_E2_A1.mat", values)) as session:
+    folder = tmp_path / "DB2_s7"
+    folder.mkdir()
+    with open_session(save(folder / "S7_E2_A1.mat", values)) as session:
         assert (session.facts.format, session.sample_rate_hz) == (f"Ninapro {name}", rate_hz)
         assert (session.user, session.stage, session.side) == (f"{name}-S7", f"{name}-E2", {"DB8": "right"}.get(name))
         np.testing.assert_array_equal(session.emg(), values["emg"])
@@ -94,6 +96,8 @@ def test_a_file_of_db9_is_joined_where_its_glove_is_the_same(tmp_path) -> None:
     with Session(NinaproReader(emg_file, angles_path=angles_file), emg_file) as session:
         assert session.has_emg
         assert session.facts.missing_joints == UNMAPPED
+        # DB9 has subjects of DB2 and none of DB3.
+        assert session.user == "DB2-S1"
     other = save(tmp_path / "S29_E1_A1.mat", {**calibrated, "glove": np.asarray(values["glove"]) + 1})
     with pytest.raises(DataError, match="field glove differs"):
         NinaproReader(emg_file, angles_path=other)
@@ -108,6 +112,37 @@ def test_a_file_of_db9_alone_needs_a_rate_and_has_no_emg(tmp_path) -> None:
         assert session.has_joint_angles
 
 
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("DB3_s1/S1_E1_A1.mat", "DB3"),
+        ("ninapro_db3/s1/S1_E1_A1.mat", "DB3"),
+        ("DB2/from DB3/S1_E1_A1.mat", "DB2"),
+        ("DB2/DB3_S1_E1_A1.mat", "DB3"),
+        ("S12_E1_A1.mat", "DB2"),
+    ],
+)
+def test_db3_is_told_from_db2_by_the_nearest_name_or_a_subject_that_only_one_has(tmp_path, place, name) -> None:
+    path = tmp_path / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = open_session(save(path, fields())).facts
+    assert (facts.format, facts.stage) == (f"Ninapro {name}", f"{name}-E1")
+    assert (facts.user or "").startswith(f"{name}-S")
+    assert any("amputee" in note for note in facts.notes) == (name == "DB3")
+
+
+def test_what_may_be_of_either_is_said_to_be_and_whoever_knows_may_say_it(tmp_path) -> None:
+    path = save(tmp_path / "S1_E1_A1.mat", fields())
+    facts = open_session(path).facts
+    assert (facts.format, facts.user) == ("Ninapro DB2 or DB3", "ninapro-S1")
+    assert any("DB2 (intact) and DB3 (amputees) are laid out alike" in note for note in facts.notes)
+    assert NinaproReader(path, database="DB3").facts.user == "DB3-S1"
+    with pytest.raises(ConfigError, match="is of DB2 by its name, folder, subject or angles, not of DB3"):
+        NinaproReader(path.rename(tmp_path / "S40_E1_A1.mat"), database="DB3")
+    with pytest.raises(ConfigError, match="its columns are those of DB8, not of DB3"):
+        NinaproReader(save(tmp_path / "S1_E1_A1.mat", fields(16, 18)), database="DB3")
+
+
 def test_subjects_of_db9_are_those_of_the_databases_before() -> None:
     assert [db9_subject("DB2", 1), db9_subject("DB2", 40), db9_subject("DB5", 10)] == [28, 67, 77]
     assert db9_subject("DB8", 1) is None
@@ -117,7 +152,7 @@ def test_subjects_of_db9_are_those_of_the_databases_before() -> None:
 def test_the_force_exercise_of_db2_needs_no_glove(tmp_path) -> None:
     values = fields(force=np.zeros((N, 6)))
     del values["glove"]
-    assert open_session(save(tmp_path / "S1_E3_A1.mat", values)).facts.format == "Ninapro DB2"
+    assert open_session(save(tmp_path / "S12_E3_A1.mat", values)).facts.format == "Ninapro DB2"
 
 
 def test_an_unknown_layout_needs_a_rate_and_a_wrong_rate_is_refused(tmp_path) -> None:
@@ -125,7 +160,7 @@ def test_an_unknown_layout_needs_a_rate_and_a_wrong_rate_is_refused(tmp_path) ->
     with pytest.raises(SessionFormatError, match=r"10 EMG columns and 22 of glove .* give it as rate_hz"):
         open_session(path)
     assert open_session(path, rate_hz=100).user == "ninapro-S1"
-    with pytest.raises(DataError, match="files of DB2 have 2000 Hz"):
+    with pytest.raises(DataError, match="files of DB2 or DB3 have 2000 Hz"):
         open_session(save(tmp_path / "S1_E1_A1.mat", fields()), rate_hz=1000)
 
 

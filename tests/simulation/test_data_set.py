@@ -172,9 +172,10 @@ def test_whole_numbers_are_the_same_settings_as_their_floats():
 @pytest.mark.slow
 @pytest.mark.parametrize("after_s", [2.0, 4.0])
 def test_ctrl_c_while_workers_start_ends_in_one_traceback_at_most(tmp_path, after_s):
+    large = SMALL | {"users": 200}  # it must not end before it is stopped
     script = (
         "from emgpose.simulation.data_set import simulate_data_set\n"
-        f"if __name__ == '__main__': simulate_data_set({str(tmp_path / 'set')!r}, **{SMALL!r}, workers=2)"
+        f"if __name__ == '__main__': simulate_data_set({str(tmp_path / 'set')!r}, **{large!r}, workers=2)"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from generated import generate_dataset
+from made_batches import small_data
 
 
 @pytest.fixture(autouse=True)
@@ -13,6 +14,20 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def make():
+    """Make data modules, and tear them down."""
+    made = []
+
+    def pose_data(*arguments, **options):
+        made.append(small_data(*arguments, **options))
+        return made[-1]
+
+    yield pose_data
+    for data in made:
+        data.teardown()
 
 
 @pytest.fixture(scope="session")

@@ -8,26 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from emgpose.config import AugmentConfig, DataConfig
+from emgpose.config import AugmentConfig
 from emgpose.errors import ConfigError, DataError, SplitError
 from emgpose.recording import open_session, read_metadata, write_emg2pose_hdf5
-from emgpose.training.data import PoseData
 from emgpose.windows import window_starts
 from generated import generate_dataset, generate_session
+from made_batches import WINDOW, assert_same_batches
 from small_models import small_model
 
 # Torch warns when a machine has fewer cores than a test takes workers.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
-
-WINDOW = 2000
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -41,29 +31,6 @@ def root(tmp_path_factory):
 def own_root(root, tmp_path):
     """A copy that a test may spoil."""
     return shutil.copytree(root, tmp_path / "set")
-
-
-@pytest.fixture
-def make():
-    """Make data modules, and tear them down."""
-    made = []
-
-    def pose_data(root, augment=None, model=None, seed=1, **config):
-        sizes = {"window_samples": WINDOW, "val_window_samples": 3000, "batch_size": 8}
-        data = DataConfig(root=str(root), **(sizes | config))
-        made.append(PoseData(data, augment or AugmentConfig(), model or small_model(), seed=seed))
-        return made[-1]
-
-    yield pose_data
-    for data in made:
-        data.teardown()
-
-
-def _same(one, two):
-    assert len(one) == len(two)
-    for first, second in zip(one, two, strict=True):
-        for name in first:
-            assert torch.equal(first[name], second[name]), name
 
 
 def _train_files(root):
@@ -117,7 +84,7 @@ def test_validation_windows_are_neither_moved_nor_changed(root, make):
     data = make(root, AugmentConfig(rotation=4, aggressor_probability=1.0))
     batches = data.val_dataloader()
     first = list(batches)
-    _same(first, list(batches))
+    assert_same_batches(first, list(batches))
     assert sum(len(batch["window"]) for batch in first) == data.n_val_windows > 0
     assert torch.cat([batch["window"] for batch in first]).tolist() == list(range(data.n_val_windows))
     path, _, samples = data.describe("val", 0, int(first[0]["start"][0])).partition(", samples ")
@@ -133,8 +100,8 @@ def test_workers_and_memory_change_nothing(root, make, workers, memory):
     reference = make(root, augment)
     other = make(root, augment, workers=workers, in_memory_gib=memory)
     for _ in range(2):
-        _same(list(reference.train_dataloader()), list(other.train_dataloader()))
-    _same(list(reference.val_dataloader()), list(other.val_dataloader()))
+        assert_same_batches(list(reference.train_dataloader()), list(other.train_dataloader()))
+    assert_same_batches(list(reference.val_dataloader()), list(other.val_dataloader()))
     assert other.in_memory == (memory > 0)
     assert other.fingerprint == reference.fingerprint
     assert other.subset == reference.subset
@@ -145,7 +112,7 @@ def test_the_middle_of_an_epoch_is_the_same_after_a_restart(root, make):
     epochs = [list(data.train_dataloader()) for _ in range(2)]
     again = make(root)
     again.train_dataloader().start_at(1, 2)
-    _same(list(again.train_dataloader()), epochs[1][2:])
+    assert_same_batches(list(again.train_dataloader()), epochs[1][2:])
 
 
 def test_another_seed_gives_another_order_and_jitter(root, make):

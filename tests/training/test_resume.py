@@ -2,8 +2,11 @@
 
 import csv
 import json
+import multiprocessing
+import os
 import shutil
 import signal
+import subprocess
 
 import pandas as pd
 import pytest
@@ -66,6 +69,25 @@ def test_the_number_of_workers_and_where_recordings_are_kept_change_nothing(reco
     other = ("data.in_memory_gib=0", "loop.checkpoint_every_steps=1")
     interrupted(small_config(recordings), tmp_path / "run", 2)
     result = train(small_config(recordings, "tracking_vemg2pose", "resume=true", *other), tmp_path / "run")
+    assert same_weights(whole.last, result.last)
+
+
+def test_sigterm_to_all_processes_at_once_saves_and_stops_as_to_the_first_alone(recordings, tmp_path):
+    told = []
+
+    def tell_all():
+        told.extend([os.getpid(), *(child.pid for child in multiprocessing.active_children())])
+        # From a process of its own, as a supervisor does it.
+        subprocess.run(["kill", "-TERM", *map(str, told)], check=True)
+
+    config = small_config(recordings, "tracking_vemg2pose", "data.workers=1")
+    with pytest.raises(KeyboardInterrupt), after_batch(2, tell_all):
+        train(config, tmp_path / "run")
+    assert len(told) == 2
+    assert multiprocessing.active_children() == []
+    assert (record(tmp_path / "run")["status"], record(tmp_path / "run")["steps"]) == ("interrupted", 2)
+    whole = train(small_config(recordings), tmp_path / "whole")
+    result = train(small_config(recordings, "tracking_vemg2pose", "resume=true"), tmp_path / "run")
     assert same_weights(whole.last, result.last)
 
 

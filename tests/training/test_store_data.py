@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from emgpose.config import AugmentConfig, DataConfig
 from emgpose.conversion.bids import convert_to_bids
@@ -19,19 +18,18 @@ from emgpose.errors import ConfigError, DataError
 from emgpose.evaluation import evaluate
 from emgpose.preprocessing import Highpass, Preprocessing
 from emgpose.recording import read_metadata
-from emgpose.recording.store import StoreReader, open_store
+from emgpose.recording.store import StoreReader, fetching, open_store
 from emgpose.store import prepare_store
 from emgpose.training import train
-from emgpose.training.data import PoseData
+from emgpose.training.recordings import emg_is_known_finite
 from follower import Follower
 from generated import generate_dataset
+from made_batches import assert_same_batches
 from small_models import small_model
 from small_runs import same_weights, small_config
 
 # Torch warns when a machine has fewer cores than a test takes workers.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
-
-WINDOW = 2000
 
 
 @pytest.fixture(scope="module")
@@ -54,22 +52,6 @@ def own_store(store, tmp_path):
 
 
 @pytest.fixture
-def make():
-    """Make data modules, and tear them down."""
-    made = []
-
-    def pose_data(root, augment=None, model=None, seed=1, **config):
-        sizes = {"window_samples": WINDOW, "val_window_samples": 3000, "batch_size": 8}
-        data = DataConfig(root=str(root), **(sizes | config))
-        made.append(PoseData(data, augment or AugmentConfig(), model or small_model(), seed=seed))
-        return made[-1]
-
-    yield pose_data
-    for data in made:
-        data.teardown()
-
-
-@pytest.fixture
 def reads(monkeypatch, tmp_path):
     """Where every window that is read from a store is noted, in whatever process."""
     notes = tmp_path / "reads"
@@ -85,20 +67,13 @@ def reads(monkeypatch, tmp_path):
     return notes
 
 
-def _same(one, two):
-    assert len(one) == len(two)
-    for first, second in zip(one, two, strict=True):
-        for name in first:
-            assert torch.equal(first[name], second[name]), name
-
-
 @pytest.mark.parametrize("config", [{}, {"skip_invalid": False, "stride_samples": 700}, {"where": "side == 'left'"}])
 def test_a_store_gives_the_batches_of_its_folder_bit_for_bit(root, store, make, config):
     augment = AugmentConfig(aggressor_probability=0.3)
     folder, stored = make(root, augment, **config), make(store, augment, **config)
     for _ in range(2):
-        _same(list(folder.train_dataloader()), list(stored.train_dataloader()))
-    _same(list(folder.val_dataloader()), list(stored.val_dataloader()))
+        assert_same_batches(list(folder.train_dataloader()), list(stored.train_dataloader()))
+    assert_same_batches(list(folder.val_dataloader()), list(stored.val_dataloader()))
 
 
 def test_a_store_is_the_same_data_as_its_folder_in_every_record(root, store, make):
@@ -128,8 +103,8 @@ def test_a_run_is_set_up_from_the_index_alone(store, make, monkeypatch):
 def test_workers_change_nothing(store, make, workers):
     alone, helped = make(store), make(store, workers=workers)
     for _ in range(2):
-        _same(list(alone.train_dataloader()), list(helped.train_dataloader()))
-    _same(list(alone.val_dataloader()), list(helped.val_dataloader()))
+        assert_same_batches(list(alone.train_dataloader()), list(helped.train_dataloader()))
+    assert_same_batches(list(alone.val_dataloader()), list(helped.val_dataloader()))
 
 
 def test_in_an_epoch_workers_and_ranks_read_every_window_once(store, make, reads):
@@ -202,7 +177,7 @@ def test_recordings_that_must_go_through_filters_are_taken_in_like_files(root, s
         return made
 
     folder, stored = make(root, model=model()), make(store, model=model())
-    _same(list(folder.train_dataloader()), list(stored.train_dataloader()))
+    assert_same_batches(list(folder.train_dataloader()), list(stored.train_dataloader()))
     assert stored.in_memory
     assert folder.fingerprint == stored.fingerprint
     assert folder.preparations == stored.preparations
@@ -247,7 +222,7 @@ def test_windows_can_be_drawn_as_often_from_each_user(where_from, make, request)
         assert counts.max() - counts.min() <= 1
     again = make(request.getfixturevalue(where_from), sampling="user", where=where)
     again.train_dataloader().start_at(1, 1)
-    _same(list(again.train_dataloader()), epochs[1][1:])
+    assert_same_batches(list(again.train_dataloader()), epochs[1][1:])
 
 
 def test_a_sampling_that_is_none_is_refused():
@@ -290,3 +265,55 @@ def test_an_evaluation_of_a_store_is_that_of_its_folder(root, store):
         name: read.digest for name, read in two.recordings.items()
     }
     assert not two.left_out
+
+
+def test_a_store_may_be_given_by_where_one_stands(store, make, monkeypatch):
+    expected = list(make(store).train_dataloader())
+    monkeypatch.chdir(store)
+    assert_same_batches(list(make(".").train_dataloader()), expected)
+    monkeypatch.chdir(store.parent)
+    assert_same_batches(list(make(store.name).train_dataloader()), expected)
+
+
+def test_a_recording_that_is_open_when_its_store_is_prepared_anew_is_not_called_damaged(own_store, make):
+    data = make(own_store)
+    windows = data.train_dataloader() and data._windows["train"]
+    windows.read(0, 0)
+    shard = own_store / "shards" / "00000.h5"
+    shard.write_bytes(b"another one" * 1000)
+    with pytest.raises(DataError, match="its checksum is wrong"):
+        windows.read(0, 0)
+    store_file = own_store / "store.json"
+    shutil.copyfile(store_file, own_store / "again")
+    (own_store / "again").replace(store_file)
+    with pytest.raises(DataError, match="was prepared anew since its recording was opened"):
+        windows.read(0, 0)
+    shard.unlink()
+    with pytest.raises(DataError, match="was prepared anew since its recording was opened"):
+        windows.read(0, 0)
+
+
+def test_the_disk_is_asked_for_exactly_what_will_be_read(store, make, monkeypatch):
+    if not hasattr(os, "posix_fadvise"):
+        pytest.skip("needs posix_fadvise")
+    asked, fetched = [], []
+    original = fetching.fetch
+
+    def noted(path, ranges):
+        begin = min(offset for offset, _ in ranges)
+        fetched.append((begin, max(offset + size for offset, size in ranges) - begin))
+        return original(path, ranges)
+
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, offset, size, advice: asked.append((offset, size)))
+    monkeypatch.setattr("emgpose.recording.store.reader.fetch", noted)
+    list(make(store).train_dataloader())
+    assert asked == fetched
+    assert len(asked) > 8
+
+
+def test_recordings_whose_emg_cannot_but_be_finite_are_not_looked_at_again(store, make):
+    data = make(store)
+    data.setup()
+    session = data._windows["train"].session(0)
+    assert emg_is_known_finite(session) == (session.reader._emg_dtype == np.int16)
+    assert not emg_is_known_finite(SimpleNamespace(reader=object()))

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import resource
+import shutil
 import subprocess
 import sys
 
@@ -134,7 +135,59 @@ def test_fine_tuning_moves_the_named_parts_alone_and_the_card_says_where_they_co
     )
 
 
+def test_a_fine_tuned_run_goes_on_without_the_checkpoint_that_it_began_from(recordings, tmp_path):
+    start = train(small_config(recordings, "tracking_vemg2pose", "loop.max_steps=1"), tmp_path / "start").last
+
+    def config(*overrides):
+        chosen = small_config(recordings, "tracking_vemg2pose", "init.train_only=[decoder]", *overrides)
+        chosen.model.__dict__.update(dict.fromkeys(chosen.model.sizes()))
+        chosen.init.checkpoint = str(start)
+        return chosen
+
+    whole = train(config(), tmp_path / "whole")
+    train(config("loop.max_steps=1"), tmp_path / "run")
+    shutil.rmtree(start)
+    result = train(config("resume=true"), tmp_path / "run")
+    assert (result.epochs, result.stopped) == (2, "max_epochs")
+    assert same_weights(whole.last, result.last)
+    cards = [load_model(folder).card for folder in (whole.last, result.last)]
+    assert cards[0] == cards[1]
+    assert f"Fine-tuned from {start}" in cards[1].notes
+    assert record(tmp_path / "run")["init"] == record(tmp_path / "whole")["init"]
+    # Without its own weights a run needs those that it began from.
+    (tmp_path / "run" / "last.ckpt").unlink()
+    with pytest.raises(CheckpointError, match="there is no such file or folder"):
+        train(config("resume=true", "loop.max_epochs=3"), tmp_path / "run")
+
+
 # --- what goes wrong
+
+
+def test_a_run_whose_checkpoint_is_gone_says_that_it_begins_again(recordings, tmp_path, caplog):
+    first = train(small_config(recordings, "tracking_vemg2pose", "loop.max_epochs=1"), tmp_path)
+    (tmp_path / "last.ckpt").unlink()
+    result = train(small_config(recordings, "tracking_vemg2pose", "resume=true"), tmp_path)
+    assert "last.ckpt is not there, so this run begins again with its first step" in caplog.text
+    assert (result.steps, result.epochs) == (2 * first.steps, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"config": 1, "model": {}, "best": null, "epochs": 0, "steps": 0}',
+        '{"config": {}, "model": {}, "best": 3, "epochs": 0, "steps": 0}',
+        '{"config": {}, "model": {}, "best": {"epoch": 1, "val_loss": "x"}, "epochs": 0, "steps": 0}',
+        '{"config": {}, "model": {}, "best": null, "epochs": null, "steps": 0}',
+    ],
+)
+def test_a_record_that_is_none_is_one_message(recordings, tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    (tmp_path / "last.ckpt").write_bytes(b"")
+    with pytest.raises(DataError, match=r"run\.json: (cannot be read|this is not the record)"):
+        train(small_config(recordings, "tracking_vemg2pose", "resume=true"), tmp_path)
 
 
 def test_a_folder_with_a_run_is_not_written_over(recordings, tmp_path):
@@ -220,6 +273,37 @@ def test_a_damaged_checkpoint_is_said_to_be_one(recordings, tmp_path):
     assert "is whole" not in str(error.value)
 
 
+def test_a_best_model_that_was_taken_away_is_replaced_by_the_best_from_there_on(recordings, tmp_path):
+    first = train(small_config(recordings, "tracking_vemg2pose", "loop.max_epochs=1"), tmp_path)
+    best = json.loads((tmp_path / "run.json").read_text())["best"]
+    # No later model is as good as this one.
+    text = (tmp_path / "run.json").read_text()
+    (tmp_path / "run.json").write_text(text.replace(str(best["val_loss"]), "0.0"))
+    shutil.rmtree(first.best)
+    result = train(small_config(recordings, "tracking_vemg2pose", "resume=true"), tmp_path)
+    assert result.best_epoch == 2
+    load_model(result.best)
+
+
+@pytest.mark.parametrize(
+    "missing", ["pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states"]
+)
+def test_a_checkpoint_that_no_run_wrote_is_said_to_be_one(recordings, tmp_path, missing):
+    train(small_config(recordings, "tracking_vemg2pose", "loop.max_steps=1"), tmp_path)
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    torch.save({**checkpoint, missing: None}, tmp_path / "last.ckpt")
+    with pytest.raises(CheckpointError, match=rf"last\.ckpt: is no checkpoint that a run wrote.* no {missing}"):
+        train(small_config(recordings, "tracking_vemg2pose", "resume=true"), tmp_path)
+
+
+def test_a_checkpoint_of_another_model_is_one_message(recordings, tmp_path):
+    train(small_config(recordings, "tracking_vemg2pose", "loop.max_steps=1"), tmp_path / "run")
+    train(small_config(recordings, "regression_emg2pose", "loop.max_steps=1"), tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "last.ckpt", tmp_path / "run" / "last.ckpt")
+    with pytest.raises(CheckpointError, match="holds the weights of another model than this run's"):
+        train(small_config(recordings, "tracking_vemg2pose", "resume=true"), tmp_path / "run")
+
+
 def test_a_model_that_a_kill_caught_between_two_renames_is_put_back(recordings, tmp_path):
     result = train(small_config(recordings, "tracking_vemg2pose", "loop.max_steps=1"), tmp_path)
     result.best.rename(tmp_path / ".best.old")
@@ -248,6 +332,12 @@ def test_what_cannot_be_is_refused_before_training(recordings, tmp_path, overrid
     with pytest.raises(error, match=message.replace("?", "[?]")):
         train(small_config(recordings, "tracking_vemg2pose", override), tmp_path)
     assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_a_learning_curve_that_no_library_can_write_is_refused_before_training(recordings, tmp_path, monkeypatch):
+    monkeypatch.setattr("emgpose.training.machine.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"needs the library tensorboard, .* or give loop\.logger=none"):
+        train(small_config(recordings, "tracking_vemg2pose", "loop.logger=tensorboard"), tmp_path)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

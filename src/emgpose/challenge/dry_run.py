@@ -111,12 +111,8 @@ def dry_run(
         The ZIP.
     data_root : Path, optional
         A data set in the emg2pose layout to score on: windows of 10,000 samples, all labels valid.
-    split : str, optional
-        train, val or test; None for all.
-    static_pose : 20 floats [rad], optional
-        The median pose of training, scored beside.
-    progress : callable, optional
-        Called with (recordings scored, recordings in all).
+    split, static_pose, progress
+        As `score_data` takes them.
 
     Raises
     ------

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emgpose.cli.options import Channels, Json, RateHz, channel_list
+from emgpose.errors import ConfigError
 
 if TYPE_CHECKING:
     from emgpose.recording.findings import DatasetReport, Finding, SessionReport
@@ -24,9 +25,19 @@ def check(
     """Judge files and data sets: exit 0 if all is well, 1 on findings. One broken file never stops the rest."""
     from emgpose.cli.terminal import print_json, progress_bar
     from emgpose.recording.check import check_dataset, check_session
-    from emgpose.recording.store.check import check_store
+    from emgpose.recording.check_prepared import check_prepared
+    from emgpose.recording.facts import MAX_RATE_HZ, MIN_RATE_HZ
     from emgpose.recording.store.layout import is_store
 
+    of_one_file = "is for single recordings, whose format leaves it open; leave it out for"
+    for option, value in (("--channels", channels), ("--input-rate", input_rate)):
+        folder = next((path for path in paths if path.is_dir()), None)
+        if value is not None and folder is not None:
+            raise ConfigError(f"{option}: {of_one_file} {folder}")
+    if input_rate is not None and not MIN_RATE_HZ <= input_rate <= MAX_RATE_HZ:
+        raise ConfigError(
+            f"--input-rate {input_rate:g}: expected a rate between {MIN_RATE_HZ:g} and {MAX_RATE_HZ:g} Hz"
+        )
     reports: list[Report] = []
     with progress_bar() as bar:
         for path in paths:
@@ -36,7 +47,7 @@ def check(
                 def show(done: int, total: int, task: object = task) -> None:
                     bar.update(task, completed=done, total=total)  # type: ignore[arg-type]
 
-                judge = check_store if is_store(path) else check_dataset
+                judge = check_prepared if is_store(path) else check_dataset
                 reports.append(judge(path, on_progress=show))
             else:
                 reports.append(check_session(path, rate_hz=input_rate, channels=channel_list(channels)))

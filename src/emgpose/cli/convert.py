@@ -1,7 +1,5 @@
 """`emgpose convert`: other people's recordings into a data set, and data sets from one layout to another."""
 
-import contextlib
-import shutil
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emgpose.cli.options import Channels, Json, RateHz, channel_list, number_list
-from emgpose.errors import ConfigError, DataError
+from emgpose.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +70,10 @@ def convert(
         str, typer.Option("--generalization", help="What was held out, for val and test: user, stage, user_stage.")
     ] = "",
     stream: Annotated[str | None, typer.Option("--stream", help="Name of the EMG stream of an XDF file.")] = None,
+    database: Annotated[
+        str | None,
+        typer.Option("--database", help="Ninapro: DB2 or DB3, where no file or folder name tells."),
+    ] = None,
     angles: Annotated[
         Path | None, typer.Option("--angles", help="Ninapro DB9 (file or folder): calibrated angles for DB2 and DB5.")
     ] = None,
@@ -99,6 +101,7 @@ def convert(
         split=split,
         generalization=generalization,
         stream=stream,
+        database=database,
         angles=angles,
     )
     with progress_bar() as bar:
@@ -109,7 +112,7 @@ def convert(
 
 
 def _convert(source: Path, to: Target, out: Path, settings: "ConversionSettings", bar: "Progress") -> Outcome:
-    from emgpose.conversion import is_data_set
+    from emgpose.conversion import convert_by_way, is_data_set
 
     is_whole = is_data_set(source) and settings.is_plain
     if to is Target.EMG2POSE:
@@ -120,19 +123,10 @@ def _convert(source: Path, to: Target, out: Path, settings: "ConversionSettings"
         return _to_hdf5(source, out, settings, bar)
     if is_whole:
         return _onward(source, to, out, bar)
-    # Beside the target, under a name that a second attempt finds again.
-    place = out.resolve()
-    between, finished = place.with_name(f".{place.name}.hdf5"), place.with_name(f".{place.name}.done")
-    if (place / _STORE_FILE).exists() and not between.exists():
-        raise DataError(f"{out}: is a finished store, nothing is written over; choose another folder")
-    first = _to_hdf5(source, between, settings, bar)
-    last = _onward(between, to, out, bar)
-    # At once, since half a folder would stand in the way of the next attempt.
-    shutil.rmtree(finished, ignore_errors=True)
-    with contextlib.suppress(FileNotFoundError):  # another process was as far
-        between.rename(finished)
-    shutil.rmtree(finished, ignore_errors=True)
-    return Outcome(last.made, last.kept, [*first.left_out, *last.left_out], first.done)
+    first, last, done = convert_by_way(
+        source, out, settings, lambda root: _onward(root, to, out, bar), on_progress=_shown(bar, "converting")
+    )
+    return Outcome(last.made, last.kept, [*first.left_out, *last.left_out], done)
 
 
 def _to_hdf5(source: Path, out: Path, settings: "ConversionSettings", bar: "Progress") -> Outcome:

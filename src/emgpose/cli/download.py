@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emgpose.cli.options import Json
-from emgpose.errors import ConfigError
+from emgpose.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from emgpose.download import Listener, Outcome
@@ -97,8 +97,11 @@ def _settle_licence(source: "Source", out: Path, base_url: str, is_accepted: boo
             raise ConfigError(f"{source.name}: the licence ({source.licence}) must be accepted: add --accept-licence")
         if not typer.confirm("Do you accept it?", err=True):
             raise ConfigError(f"{source.name}: the licence was not accepted; nothing was fetched")
-    out.mkdir(parents=True, exist_ok=True)
-    record_licence(out, source, base_url, datetime.now(UTC).date().isoformat())
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        record_licence(out, source, base_url, datetime.now(UTC).date().isoformat())
+    except OSError as error:
+        raise DataError(f"{error.filename or out}: cannot be written: {error.strerror}; choose another --out") from None
 
 
 class _Lines:

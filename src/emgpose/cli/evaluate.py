@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option("--data", help="Folder with metadata.csv and the HDF5 files.")],
+    data: Annotated[Path, typer.Option("--data", help="A folder with metadata.csv, a prepared store, or a BIDS root.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for CSV tables, summary.md and run.json.")],
     checkpoint: Checkpoint = None,
     experiment: Experiment = None,
@@ -41,10 +41,11 @@ def evaluate(
 
     Exit 1 if a recording had to be left out; the rest is scored all the same.
     """
+    from emgpose.atomic import ready_folder
     from emgpose.checkpoints import checkpoint_fingerprint, load_model, shipped_model_path
     from emgpose.cli.terminal import progress_bar
     from emgpose.evaluation import evaluate as run_protocol
-    from emgpose.evaluation import ready_folder, run_document, write_evaluation
+    from emgpose.evaluation import run_document, write_evaluation
     from emgpose.kinematics import HandModel
 
     columns = tuple(column.strip() for column in by.split(",")) if by else ()

@@ -1,5 +1,6 @@
 """`emgpose info`: this installation, or the facts of a recording or a checkpoint."""
 
+import contextlib
 import platform
 import sys
 from importlib import metadata
@@ -9,17 +10,17 @@ from typing import Annotated, Any
 
 import typer
 
+from emgpose.cli.model_source import hub_or_path, model_of_run
 from emgpose.cli.options import Experiment, Json, RateHz
-from emgpose.errors import ConfigError
+from emgpose.errors import CheckpointError, ConfigError
 
 # One library per extra tells whether the extra is there.
 EXTRA_WITNESS = {
     "train": "lightning",
     "live": "viser",
     "bids": "mne",
-    "report": "plotly",
     "export": "onnxruntime",
-    "store": "zarr",
+    "store": "numcodecs",
     "hub": "huggingface_hub",
 }
 LIBRARIES = ("torch", "numpy", "scipy", "h5py", "pandas", "safetensors", "omegaconf")
@@ -27,7 +28,12 @@ LIBRARIES = ("torch", "numpy", "scipy", "h5py", "pandas", "safetensors", "omegac
 
 def info(
     path: Annotated[
-        Path | None, typer.Argument(help="A recording or a checkpoint; without it, this installation.")
+        Path | None,
+        typer.Argument(
+            callback=hub_or_path,
+            help="A recording, a model folder, a training run, a published .ckpt, or hf:USER/NAME; without it, this "
+            "installation.",
+        ),
     ] = None,
     experiment: Experiment = None,
     input_rate: RateHz = None,
@@ -36,12 +42,12 @@ def info(
     """Tell versions, devices and extras; or what a recording or a checkpoint is."""
     from emgpose.cli.terminal import out, print_json
 
-    is_checkpoint = path is not None and (path.suffix == ".ckpt" or (path / "config.json").is_file())
-    _refuse_idle_options(path, is_checkpoint, experiment, input_rate)
+    model = _model_path(path)
+    _refuse_idle_options(path, model is not None, experiment, input_rate)
     if path is None:
         facts = _installation()
     else:
-        facts = _checkpoint(path, experiment) if is_checkpoint else _recording(path, input_rate)
+        facts = _recording(path, input_rate) if model is None else _checkpoint(model, experiment)
     if json:
         print_json(facts)
         return
@@ -50,6 +56,16 @@ def info(
         shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
         shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else shown
         out.print(f"{name:<{width}}  {'-' if shown in (None, '') else shown}")
+
+
+def _model_path(path: Path | None) -> Path | None:
+    """Find the model that a path names; None for anything else."""
+    if path is None or path.suffix == ".ckpt":
+        return path
+    if path.is_dir():
+        with contextlib.suppress(CheckpointError):
+            return model_of_run(path)
+    return None
 
 
 def _refuse_idle_options(

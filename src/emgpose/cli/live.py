@@ -20,6 +20,7 @@ from emgpose.cli.live_parts import (
     choose_start,
     facts_of,
     logged,
+    recover_recording,
     stopping,
 )
 from emgpose.cli.options import (
@@ -113,6 +114,10 @@ def live(
     seconds: Annotated[
         float | None, typer.Option("--seconds", help="End after so many seconds of EMG, or without any.")
     ] = None,
+    recover: Annotated[
+        Path | None,
+        typer.Option("--recover", help="Only finish a recording whose process was killed: FILE.hdf5.part."),
+    ] = None,
     user: Annotated[str, typer.Option("--user", help="For record: who it is.")] = "unknown",
     stage: Annotated[str, typer.Option("--stage", help="For record: what is done.")] = "live",
     side: Annotated[
@@ -128,6 +133,9 @@ def live(
     from emgpose.live.one_thread import use_one_thread
     from emgpose.live.run import Controls, run_live
 
+    if recover is not None:
+        recover_recording(recover, json, alone=source is None and not sink and not bench)
+        return
     if seconds is not None and not seconds > 0:
         raise ConfigError(f"--seconds {seconds:g}: expected a number above 0")
     if view:

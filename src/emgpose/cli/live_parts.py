@@ -215,6 +215,29 @@ def settings_calibration(settings: "EngineSettings") -> "Calibration | None":
     return settings.calibration if isinstance(settings.calibration, Calibration) else None
 
 
+def recover_recording(part: Path, json: bool, *, alone: bool) -> None:
+    """Finish a recording whose process was killed, and say what was made.
+
+    Raises
+    ------
+    ConfigError : something else is asked for too; or the name is no unfinished recording's.
+    DataError : as `emgpose.live.sinks.finishing.recover`.
+    """
+    from emgpose.cli.terminal import err, out, print_json
+    from emgpose.live.sinks.finishing import recover
+
+    if not alone:
+        raise ConfigError("--recover: only finishes an earlier recording; leave --source, --sink and --bench out")
+    recovered = recover(part)
+    if recovered.n_bytes_left:
+        err.print("warning:", style="bold yellow", end=" ")
+        err.print(f"{part}: its last {recovered.n_bytes_left:,} bytes are not whole and were left out; it is kept")
+    if json:
+        print_json({**vars(recovered), "duration_s": recovered.duration_s})
+        return
+    out.print(f"written    {recovered.path}, {recovered.duration_s:.1f} s")
+
+
 class Announcer:
     """The last receiver to be opened: says on stderr what runs, and where it can be reached."""
 

@@ -29,8 +29,8 @@ PAGE_SUFFIXES = (".html", ".htm")
 
 
 def predict(
-    recording: Annotated[Path, typer.Argument(help="emgpose reads emg2pose HDF5, WFDB, CSV, NPZ and what MNE reads.")],
-    out: Annotated[Path, typer.Option("--out", help="Where to write: .csv, .npz, .h5 or .hdf5 [rad, mm].")],
+    recording: Annotated[Path, typer.Argument(help="A recording in any format that emgpose reads.")],
+    out: Annotated[Path, typer.Option("--out", help="Where to write: .csv, .npz, .h5 or .hdf5, in rad and mm.")],
     checkpoint: Checkpoint = None,
     experiment: Experiment = None,
     mode: Annotated[
@@ -39,13 +39,13 @@ def predict(
     rate: Annotated[
         float | None, typer.Option("--rate", help="Rows per second; 50 for CSV, else the model's own rate.")
     ] = None,
-    landmarks: Annotated[bool, typer.Option("--landmarks", help="Also write the 21 landmarks [mm].")] = False,
+    landmarks: Annotated[bool, typer.Option("--landmarks", help="Also write the 21 landmarks, in mm.")] = False,
     task: Annotated[
         Task | None,
         typer.Option(help="For a multitask model; tracking where a pose to start from is given or recorded."),
     ] = None,
     initial_pose: Annotated[
-        str | None, typer.Option("--initial-pose", help="recorded, rest, or a file with 20 angles [rad].")
+        str | None, typer.Option("--initial-pose", help="recorded, rest, or a file with 20 angles in radians.")
     ] = None,
     hand: HandFile = None,
     html: Annotated[

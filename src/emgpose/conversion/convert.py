@@ -7,17 +7,20 @@ interrupted goes on where it stopped when it is started again with the same sett
 import csv
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from emgpose.atomic import write_text_atomically
+from emgpose.conversion.bids.output_folder import claimed, require_outside
 from emgpose.conversion.bids.result import Converted
 from emgpose.conversion.settings import ConversionSettings
-from emgpose.conversion.sources import Source, find_sources
+from emgpose.conversion.sources import Source, find_sources, require_applicable
 from emgpose.conversion.to_format import NOTE_SEPARATOR, source_version, write_in_format
-from emgpose.errors import ConfigError, DataError, EmgPoseError, MissingExtraError
+from emgpose.errors import DataError, EmgPoseError
+from emgpose.recording.bids import FILE_COLUMN
 from emgpose.recording.emg2pose_hdf5 import Emg2PoseReader
 from emgpose.recording.metadata import FILE_NAMES
 
@@ -52,14 +55,35 @@ def convert_to_hdf5(
 
     Raises
     ------
-    DataError : there is nothing to convert, nothing could be converted, or the folder holds something else.
-    ConfigError : an option does not suit the only recording, or the folder lies in the source.
-    MissingExtraError : a format needs a library that is not installed.
+    DataError : there is nothing to convert, nothing could be converted, or the folder holds something else or another
+        conversion is at work in it.
+    ConfigError : an option suits no recording, or not the only one, or the folder lies in the source.
+    MissingExtraError : the format of the only recording needs a library that is not installed.
     """
     settings = settings or ConversionSettings()
-    if out.resolve() == source.resolve() or source.resolve() in out.resolve().parents:
-        raise ConfigError(f"{out}: lies in the source, expected a folder outside of it; choose another")
+    sources = checked_sources(source, out, settings)
+    with claimed(out):
+        return fill_folder(sources, source, out, settings, on_progress)
+
+
+def checked_sources(source: Path, out: Path, settings: ConversionSettings) -> list[Source]:
+    """List the recordings to convert, before anything is written.
+
+    Raises
+    ------
+    DataError : there are none.
+    ConfigError : an option suits none of them, or the output lies in the source.
+    """
+    require_outside(out, source)
     sources = find_sources(source)
+    require_applicable(sources, source, settings)
+    return sources
+
+
+def fill_folder(
+    sources: list[Source], source: Path, out: Path, settings: ConversionSettings, on_progress: Progress | None
+) -> Converted:
+    """Do the work of `convert_to_hdf5` in a folder that the caller has claimed."""
     _claim(out, source, settings)
     try:
         return _converted(sources, out, settings, source, on_progress)
@@ -84,8 +108,6 @@ def _converted(
                 write_in_format(recording, target, settings)
                 converted.written.append(target)
             rows.append(_row(target, recording, settings))
-        except MissingExtraError:
-            raise
         except (EmgPoseError, OSError) as error:
             if len(sources) == 1:
                 raise
@@ -110,9 +132,8 @@ def what_was_done(files: Iterable[Path]) -> dict[str, int]:
 
 def _claim(out: Path, source: Path, settings: ConversionSettings) -> None:
     """Write down what the folder is made from, or see that it is meant to be made from the same."""
-    document = {"source": str(source.resolve()), "settings": settings.to_dict()}
+    document = {"source": os.path.realpath(source), "settings": settings.to_dict()}
     try:
-        out.mkdir(parents=True, exist_ok=True)
         entries = [path.name for path in out.iterdir() if not path.name.startswith(".")]
     except OSError as error:
         raise DataError(f"{out}: cannot be used as a folder: {error.strerror}; choose another") from None
@@ -172,6 +193,7 @@ def _is_made(target: Path, source: Source) -> bool:
 def _row(target: Path, source: Source, settings: ConversionSettings) -> dict[str, Any]:
     """Give the metadata of a file, from the file itself; a data set's own row goes before."""
     facts = Emg2PoseReader(target).facts
+    generalization = source.row.get("generalization", settings.generalization)
     row: Mapping[str, Any] = {
         "filename": source.name,
         "session": facts.session,
@@ -179,20 +201,21 @@ def _row(target: Path, source: Source, settings: ConversionSettings) -> dict[str
         "stage": facts.stage,
         "side": facts.side,
         "moving_hand": facts.side,
-        "held_out_user": False,
-        "held_out_stage": False,
+        # As in the published table; of a condition by another name nothing is known.
+        "held_out_user": generalization in ("user", "user_stage"),
+        "held_out_stage": generalization in ("stage", "user_stage"),
         "split": settings.split,
         "generalization": settings.generalization,
         "start": facts.attributes.get("start"),
         "end": facts.attributes.get("end"),
     }
-    kept = {name: value for name, value in source.row.items() if name in _COLUMNS and name != "filename"}
-    return {**row, **kept}
+    return {**row, **{name: value for name, value in source.row.items() if name not in ("filename", FILE_COLUMN)}}
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    # A data set may have columns of its own, the same in all its rows.
+    writer = csv.DictWriter(text, list(dict.fromkeys([*_COLUMNS, *rows[0]])), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,13 +12,21 @@ from emgpose.errors import ConfigError, DataError
 from emgpose.recording.check import RECORDING_SUFFIXES
 from emgpose.recording.metadata import FILE_NAMES, read_metadata, session_path
 from emgpose.recording.ninapro import NinaproReader
-from emgpose.recording.ninapro_databases import db9_subject
-from emgpose.recording.opening import open_session
+from emgpose.recording.ninapro_databases import DB2_OR_DB3, db9_subject
+from emgpose.recording.opening import FORMATS, format_of, open_session
 from emgpose.recording.session import Session
+from emgpose.recording.store import stored_session_at
 from emgpose.recording.xdf_file import XdfReader
-from emgpose.recording.xdf_streams import XDF_SUFFIXES
 
-_MAT_SUFFIX: Final = ".mat"
+# Formats that an option is for.
+_ONLY_FOR: Final = {
+    "mapping": ("CSV", "Parquet"),
+    "stream": ("XDF",),
+    "database": ("Ninapro",),
+    "angles": ("Ninapro",),
+    "input_rate_hz": tuple(kind.name for kind in FORMATS if kind.takes_rate),
+}
+_OPTIONS: Final = {"input_rate_hz": "input-rate"}
 
 
 @dataclass(frozen=True)
@@ -100,23 +108,57 @@ def open_source(source: Source, settings: ConversionSettings) -> Session:
     ------
     ConfigError, DataError, MissingExtraError : as `open_session`.
     """
-    path, channels = source.path, settings.channels
-    is_xdf = path.name.lower().endswith(XDF_SUFFIXES)
-    is_mat = path.suffix.lower() == _MAT_SUFFIX
-    if settings.stream is not None and is_xdf:
-        return Session(XdfReader(path, settings.input_rate_hz, channels, stream=settings.stream), path)
-    if settings.angles is not None and is_mat:
-        angles = _angles_file(path, settings.angles)
-        return Session(NinaproReader(path, settings.input_rate_hz, channels, angles_path=angles), path)
-    return open_session(path, rate_hz=settings.input_rate_hz, channels=channels, mapping=settings.mapping)
+    path, channels, rate_hz = source.path, settings.channels, settings.input_rate_hz
+    kind = _format_name(path)
+    if settings.stream is not None and kind == "XDF":
+        return Session(XdfReader(path, rate_hz, channels, stream=settings.stream), path)
+    if kind == "Ninapro" and settings.mapping is None:
+        angles = _angles_file(path, settings.angles) if settings.angles is not None else None
+        reader = NinaproReader(path, rate_hz, channels, angles_path=angles, database=settings.database)
+        if reader.facts.format.endswith(DB2_OR_DB3.name):
+            raise ConfigError(
+                f"{path}: is of Ninapro DB2 (intact) or DB3 (amputees), which are laid out alike; say which "
+                "(--database DB2), or keep it in a folder with the published name, such as DB2_s1"
+            )
+        return Session(reader, path)
+    return open_session(path, rate_hz=rate_hz, channels=channels, mapping=settings.mapping)
+
+
+def _format_name(path: Path) -> str | None:
+    """Name the format of a file; None where none is known, or there is no such file."""
+    if stored_session_at(path) is not None:
+        return "prepared store"
+    try:
+        return format_of(path).name
+    except (DataError, OSError):
+        return None
+
+
+def require_applicable(sources: Sequence[Source], root: Path, settings: ConversionSettings) -> None:
+    """Refuse an option that would change nothing.
+
+    Raises
+    ------
+    ConfigError : it is for a format that none of the recordings has, or for recordings without a metadata table.
+    """
+    if any(source.row for source in sources) and (settings.split, settings.generalization) != ("train", ""):
+        raise ConfigError(f"--split, --generalization: the metadata table of {root} says them; leave them out")
+    given = {name: kinds for name, kinds in _ONLY_FOR.items() if getattr(settings, name) is not None}
+    found = {_format_name(source.path) for source in sources} if given else set()
+    for name, kinds in given.items():
+        # What is no file, or of no format, is another matter.
+        if None not in found and found.isdisjoint(kinds):
+            has = f"{root} is" if root.is_file() else f"in {root} there are only"
+            raise ConfigError(
+                f"--{_OPTIONS.get(name, name)}: is for {', '.join(kinds)}, {has} {', '.join(sorted(map(str, found)))}; "
+                "leave it out"
+            )
 
 
 def _angles_file(path: Path, angles: Path) -> Path:
     """Find the file of DB9 for a file of DB2 or DB5; that both belong together is checked by their glove samples."""
     if angles.is_file():
         return angles
-    if not angles.is_dir():
-        raise ConfigError(f"--angles {angles}: no such file or folder")
     facts = NinaproReader(path).facts
     database, subject = facts.format.rpartition(" ")[2], facts.attributes.get("subject")
     in_name = {"exercise", "acquisition"} <= facts.attributes.keys()

@@ -15,7 +15,7 @@ from emgpose.preprocessing import EMG2POSE_PREPROCESSING, Preprocessing, Resampl
 from emgpose.recording.channel_map import ChannelMapReader
 from emgpose.recording.emg2pose_layout import N_CHANNELS
 from emgpose.recording.emg2pose_writer import Emg2PoseWriter
-from emgpose.recording.facts import KNOWN_JOINTS, SessionFacts
+from emgpose.recording.facts import KNOWN_JOINTS, LOOK_AHEAD, SessionFacts
 from emgpose.recording.ninapro import NinaproReader
 from emgpose.recording.prepared import MIN_EMG_RATE_HZ, prepare_session
 from emgpose.recording.prepared_reader import PreparedReader
@@ -158,11 +158,22 @@ def _attributes(raw: Session, prepared: Session, settings: ConversionSettings) -
         "converted_by": f"emgpose {__version__}",
         "conversion": options if len(options) <= _LONGEST_OPTIONS else "see conversion.json",
         "preparation": prepared.preparation.describe() if prepared.preparation is not None else "",
+        **_look_ahead(raw, prepared),
         "recorded_rate_hz": facts.sample_rate_hz,
         "recorded_channels": ",".join(facts.channel_names)[:_LONGEST_NOTE],
         "recorded_unit": facts.emg_unit,
         "notes": NOTE_SEPARATOR.join(facts.notes)[:_LONGEST_NOTE],
     }
+
+
+def _look_ahead(raw: Session, prepared: Session) -> dict[str, str]:
+    """State in what ways the file's EMG depends on recorded EMG after it, where it does."""
+    before = raw.facts.attributes.get(LOOK_AHEAD)
+    ways = [before] if isinstance(before, str) and before else []
+    ways += prepared.preparation.look_ahead if prepared.preparation is not None else ()
+    if prepared.preparation is not None and prepared.preparation.from_rate_hz != raw.sample_rate_hz:
+        ways.append("resampling from a low rate looks ahead")
+    return {LOOK_AHEAD: "; ".join(ways)} if ways else {}
 
 
 def _movements(raw: Session, n_samples: int) -> dict[str, NDArray[np.int16]]:

@@ -21,11 +21,16 @@ FOLDER: Final = ".emgpose-download"
 def replace_text(path: Path, text: str) -> None:
     """Write a whole text file, or leave what was there; a kill leaves at most a `.new` file, overwritten next time."""
     unfinished = path.with_name(f"{path.name}.new")
-    with unfinished.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise
 
 
 def sync_folder(folder: Path) -> None:

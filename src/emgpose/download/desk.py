@@ -7,7 +7,7 @@ from typing import Final
 
 from emgpose.download.bookkeeping import Receipt, Receipts
 from emgpose.download.checksums import Checksum, digests, parse_sidecar
-from emgpose.download.link import Link
+from emgpose.download.link import GivenUp, Link
 from emgpose.download.partial_file import PartialFile
 from emgpose.download.remote_file import current_version, small_text
 from emgpose.download.remote_version import RemoteVersion
@@ -68,6 +68,7 @@ class Desk:
         if receipt is not None and not self._is_outdated(wanted, receipt, transport):
             self.tally.n_there += 1
             return wanted.target
+        PartialFile(wanted.target, wanted.start).require_ours()
         self._fetch(replace(wanted, checksum=wanted.checksum or self._sidecar(wanted.url, transport)), transport)
         return wanted.target
 
@@ -103,6 +104,11 @@ class Desk:
         if wanted.checksum is not None and not _has(wanted.target, wanted.checksum, receipt):
             return False
         return wanted.check_content is None or wanted.check_content(wanted.target) is None
+
+    def holds(self, target: Path) -> bool:
+        """Whether a file lies there with the size that its receipt states."""
+        receipt = self.receipts.get(self._name(target))
+        return receipt is not None and target.is_file() and target.stat().st_size == receipt.size_bytes
 
     def fetch_and_unpack(self, wanted: Wanted, transport: Transport) -> list[Path]:
         """Fetch an archive, unpack it beside itself and remove it, unless this version of it was unpacked.
@@ -177,7 +183,14 @@ class Desk:
         part.clean_up()
 
     def _is_outdated(self, wanted: Wanted, receipt: Receipt, transport: Transport) -> bool:
-        version = current_version(wanted.url, transport, self.link)
+        try:
+            version = current_version(wanted.url, transport, replace(self.link, attempts=1))
+        except GivenUp as error:
+            self.listener.on_notice(
+                f"{wanted.target.name}: is there as it was fetched; the server cannot be asked whether it has a newer "
+                f"one ({error.fault})"
+            )
+            return False
         before = RemoteVersion(receipt.remote_bytes, receipt.etag, receipt.last_modified)
         # Without an ETag or a date, nothing says that it has changed but its size.
         is_same = version.validator == before.validator and version.size_bytes in (None, before.size_bytes)

@@ -11,6 +11,7 @@ from typing import Final
 from emgpose.download.bookkeeping import replace_text
 from emgpose.download.contents import metadata_fault
 from emgpose.download.desk import Desk, hdf5_fault
+from emgpose.download.link import GivenUp
 from emgpose.download.many import fetch_many
 from emgpose.download.remote_file import probe
 from emgpose.download.remote_version import RemoteVersion
@@ -111,7 +112,10 @@ def fetch_recordings(
         _require_table_may_be_replaced(desk.out, table_path)
         table = read_metadata(table_path)
         rows = choose_recordings(table, where=choice.where, users=choice.users, stages=choice.stages)
-        version = probe(url, transport, desk.link)
+        try:
+            version = probe(url, transport, desk.link)
+        except GivenUp as error:
+            return _as_fetched(desk, table_path, list(rows["filename"]), error)
     stems = [_stem(name) for name in table["filename"]]
     if len(set(stems)) < len(stems):
         raise DataError(f"{table_path}: two rows name the same recording in different folders; it cannot be told apart")
@@ -130,6 +134,26 @@ def fetch_recordings(
     finally:
         write_table_of_present(desk.out, table_path, {item.target: item.size_bytes for item in wanted})
     return missing
+
+
+def _as_fetched(desk: Desk, table_path: Path, filenames: list[str], error: GivenUp) -> list[str]:
+    """Do without the server where all recordings are there.
+
+    Raises
+    ------
+    GivenUp : some are not.
+    """
+    targets = [_target(desk.out, filename) for filename in filenames]
+    n_there = sum(map(desk.holds, targets))
+    if n_there < len(targets):
+        raise GivenUp(f"{error}; {n_there} of {len(targets)} recordings are there", error.fault) from error
+    desk.listener.on_notice(
+        f"all {len(targets)} recordings are there as they were fetched; the server cannot be asked whether it has "
+        f"newer ones ({error.fault})"
+    )
+    desk.tally.n_there += n_there
+    write_table_of_present(desk.out, table_path, {})
+    return []
 
 
 def _index(
@@ -181,10 +205,14 @@ def _stem(filename: str) -> str:
     return filename.replace("\\", "/").rsplit("/", 1)[-1]
 
 
+def _target(out: Path, filename: str) -> Path:
+    return out.joinpath(*f"{filename}.hdf5".replace("\\", "/").split("/"))
+
+
 def _wanted(out: Path, url: str, version: RemoteVersion, filename: str, member: TarMember) -> Wanted:
     return Wanted(
         url,
-        out.joinpath(*f"{filename}.hdf5".replace("\\", "/").split("/")),
+        _target(out, filename),
         start=member.data_offset,
         size_bytes=member.size_bytes,
         version=version,
@@ -229,7 +257,7 @@ def write_table_of_present(out: Path, table_path: Path, sizes: dict[Path, int | 
     writer.writerow(header)
     present = []
     for row in rows:
-        path = out.joinpath(*f"{row[column]}.hdf5".replace("\\", "/").split("/"))
+        path = _target(out, row[column])
         if path.is_file() and sizes.get(path) in (None, path.stat().st_size):
             present.append(row)
     writer.writerows(present)

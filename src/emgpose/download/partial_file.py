@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from emgpose.download.bookkeeping import replace_text, sync_folder
 from emgpose.download.remote_version import RemoteVersion
+from emgpose.errors import DataError
 
 
 class PartialFile:
@@ -58,6 +59,21 @@ class PartialFile:
             return {}
         return state if isinstance(state, dict) else {}
 
+    def require_ours(self) -> None:
+        """Refuse to write where somebody else's file stands: ours have a state file, which is written first.
+
+        Raises
+        ------
+        DataError : there is one.
+        """
+        is_ours = {"start", "synced_bytes", "version"} <= self._state().keys()
+        foreign = self._state_path if os.path.lexists(self._state_path) else self.path
+        if not is_ours and os.path.lexists(foreign):
+            raise DataError(
+                f"{foreign}: is there already, but is not what emgpose fetched, which would be unfinished under this "
+                "name; nothing is overwritten: move it away, or choose another folder"
+            )
+
     def finished(self) -> tuple[RemoteVersion, str] | None:
         """Give version and SHA-256 of a file that a kill left complete but without a receipt."""
         state = self._state()
@@ -68,6 +84,8 @@ class PartialFile:
 
     def open(self) -> BinaryIO:
         """Open the part file at the place where it goes on; what lies behind it is cut off."""
+        if not self._state_path.exists():
+            self._write_state({})
         file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
         file.truncate(self.n_bytes)
         file.seek(self.n_bytes)

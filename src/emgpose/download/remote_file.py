@@ -130,7 +130,9 @@ def _asked(url: str, transport: Transport, link: Link, headers: dict[str, str]) 
     while True:
         link.raise_if_stopped()
         try:
-            return transport.get(url, headers)
+            answer = transport.get(url, headers)
+            link.reached.set()
+            return answer
         except Fault as fault:
             n_failures += 1
             link.wait(n_failures, fault, url)

@@ -1,5 +1,6 @@
 """`emgpose download`: from the name of a source to the files in a folder."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,7 +98,7 @@ def download(
     base = source.at(base_url)
     with locked(out):
         listener = listener or Listener()
-        desk = Desk(out, replace(link or Link(), on_wait=listener.on_notice), listener)
+        desk = Desk(out, replace(link or Link(), on_wait=listener.on_notice, reached=threading.Event()), listener)
         missing: list[str] = []
         data = out
         if what == "full":

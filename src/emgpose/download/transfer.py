@@ -32,7 +32,8 @@ def fetch(wanted: Wanted, transport: Transport, link: Link, listener: Listener) 
     Raises
     ------
     DataError : the server does not have it, has another version than asked for, sends something else than it states,
-        or fails again and again; or the disk is full. What has come is kept where it is good.
+        or fails again and again; the disk is full; or a file that emgpose did not write has the name of the unfinished
+        one. What has come is kept where it is good.
     """
     transfer = _Transfer(wanted, transport, link, listener)
     try:
@@ -71,6 +72,7 @@ class _Transfer:
     def __init__(self, wanted: Wanted, transport: Transport, link: Link, listener: Listener) -> None:
         self._wanted, self._transport, self._link, self._listener = wanted, transport, link, listener
         self.part = PartialFile(wanted.target, wanted.start)
+        self.part.require_ours()
         if wanted.version is not None and self.part.version is not None:
             if not wanted.version.is_same(self.part.version):
                 self.part.begin_again(None)
@@ -141,6 +143,7 @@ class _Transfer:
         if version is not None and version.validator is not None and first:
             headers["If-Range"] = version.validator
         with self._transport.get(wanted.url, headers) as answer:
+            self._link.reached.set()
             if answer.status == 206:
                 self._read_body(answer, self._range_end(answer, first) - wanted.start)
             elif answer.status == 200:

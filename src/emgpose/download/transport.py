@@ -201,10 +201,11 @@ class Transport:
                 "clock of this machine and its certificates, or the proxy in between"
             ) from error
         except (OSError, http.client.HTTPException) as error:
+            is_unreachable = connection.sock is None
             connection.close()
             if is_reused and isinstance(error, ConnectionError | http.client.BadStatusLine):
                 return self._send(url, headers)  # the server had closed it meanwhile, which is its right
-            raise Fault(_reason(error)) from error
+            raise Fault(_reason(error), is_unreachable=is_unreachable) from error
 
 
 def _connection(parts: urllib.parse.SplitResult, stall_s: float) -> http.client.HTTPConnection:

@@ -106,7 +106,9 @@ def _unpack_file(stream: BinaryIO, member: TarMember, folder: Path, archive: str
         _require_same(stream, member, target, archive)
         return target
     require_free(target.parent, member.size_bytes)
-    unfinished = target.with_name(f"{target.name}.part")
+    # Among emgpose's own notes, where nobody else has files.
+    unfinished = folder / FOLDER / "unpacking.part"
+    unfinished.parent.mkdir(exist_ok=True)
     with unfinished.open("wb") as file:
         for block in _blocks(stream, member, archive):
             file.write(block)

@@ -1,7 +1,7 @@
 """The test protocol, its reductions, and what it writes."""
 
 from emgpose.evaluation.comparison import ScoreRow, causality_label, recorded_label, score_rows, three_questions
-from emgpose.evaluation.outputs import ready_folder, run_document, summary_markdown, write_evaluation
+from emgpose.evaluation.outputs import run_document, summary_markdown, write_evaluation
 from emgpose.evaluation.protocol import choose_modes, evaluate
 from emgpose.evaluation.published import CONDITION_TITLES, PUBLISHED_SCORES
 from emgpose.evaluation.result import Evaluation, LeftOut, ReadRecording
@@ -20,7 +20,6 @@ __all__ = [
     "conditions_of",
     "drift_table",
     "evaluate",
-    "ready_folder",
     "recorded_label",
     "run_document",
     "score_rows",

@@ -16,14 +16,12 @@ samples at the model's rate.
 
 import json
 import math
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from emgpose.atomic import atomic_file, write_text_atomically
-from emgpose.errors import DataError
+from emgpose.atomic import atomic_file, ready_folder, write_text_atomically
 from emgpose.evaluation.comparison import (
     WEIGHTS_SEEN,
     causality_label,
@@ -41,25 +39,6 @@ from emgpose.evaluation.summary import SUMMARY_UNITS, cdf_table, conditions_of, 
 from emgpose.json_values import json_values
 from emgpose.metrics import PUBLISHED_DERIVATIVES
 from emgpose.models import Mode
-
-
-def ready_folder(folder: str | Path) -> Path:
-    """Make the output folder before hours of work go into what it is to hold.
-
-    Raises
-    ------
-    DataError : it cannot be made or written to.
-    """
-    path = Path(folder)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be used as output folder: {error.strerror}; choose another with --out"
-        ) from None
-    return path
 
 
 def write_evaluation(
@@ -131,18 +110,7 @@ def run_document(
         "versions": versions(),
         "git": git_state(),
         "checkpoint": dict(checkpoint or {}),
-        "model": {
-            "name": model.name,
-            "experiment": model.card.experiment,
-            "task": evaluation.task,
-            "tasks": list(model.tasks),
-            "n_parameters": model.n_parameters,
-            "flops_per_window": evaluation.flops_per_window,
-            "sample_rate_hz": model.sample_rate_hz,
-            "left_context": model.left_context,
-            "trained_on": model.card.trained_on,
-            "preprocessing": model.card.preprocessing.to_config(),
-        },
+        "model": _model_facts(evaluation),
         "modes": {mode: causality_label(model, mode) for mode in evaluation.modes},
         "primary_mode": evaluation.modes[0],
         "protocol": {"window_samples": model.test_window, "stride_samples": TEST_STRIDE_SAMPLES, "skip_invalid": True},
@@ -152,21 +120,41 @@ def run_document(
             "note": evaluation.static.note,
             "joint_angles_rad": evaluation.static.joint_angles,
         },
-        "data": {
-            "root": str(evaluation.data_root),
-            "split": evaluation.split,
-            "by": list(evaluation.by),
-            "fingerprint": evaluation.data_fingerprint(),
-            "simulated": evaluation.simulated,
-            "n_recordings": evaluation.n_recordings,
-            "n_recordings_scored": evaluation.n_scored,
-            "n_windows": len(evaluation.windows) // len(evaluation.modes),
-            "preparation": dict(evaluation.preparations),
-        },
+        "data": _data_facts(evaluation),
         "three_questions": dict(three_questions(evaluation)),
         "left_out": [{"path": str(item.path), "reason": item.reason} for item in evaluation.left_out],
         "without_window": [str(path) for path in evaluation.without_window],
         "users_without_window": evaluation.users_without_window(),
+    }
+
+
+def _model_facts(evaluation: Evaluation) -> dict[str, Any]:
+    model = evaluation.model
+    return {
+        "name": model.name,
+        "experiment": model.card.experiment,
+        "task": evaluation.task,
+        "tasks": list(model.tasks),
+        "n_parameters": model.n_parameters,
+        "flops_per_window": evaluation.flops_per_window,
+        "sample_rate_hz": model.sample_rate_hz,
+        "left_context": model.left_context,
+        "trained_on": model.card.trained_on,
+        "preprocessing": model.card.preprocessing.to_config(),
+    }
+
+
+def _data_facts(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "root": str(evaluation.data_root),
+        "split": evaluation.split,
+        "by": list(evaluation.by),
+        "fingerprint": evaluation.data_fingerprint(),
+        "simulated": evaluation.simulated,
+        "n_recordings": evaluation.n_recordings,
+        "n_recordings_scored": evaluation.n_scored,
+        "n_windows": len(evaluation.windows) // len(evaluation.modes),
+        "preparation": dict(evaluation.preparations),
     }
 
 

@@ -7,6 +7,7 @@ Source: the published test protocol (Salter et al. 2024).
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,7 @@ from emgpose.recording import (
 )
 from emgpose.recording.fingerprint import SamplesDigest
 from emgpose.recording.opening import recording_exists
+from emgpose.recording.session import SessionSlice
 from emgpose.windows import read_windows, window_tensors
 
 TEST_STRIDE_SAMPLES: Final = 10_000
@@ -192,11 +194,20 @@ class _Pass:
         """Read the windows of one recording, and note it once it has proved whole."""
         digest, n_windows = SamplesDigest(), 0
         length = self.run.model.test_window
-        with open_for(self.run.model, path) as session:
-            for part in read_windows(session, length, TEST_STRIDE_SAMPLES, on_chunk=digest.update):
+        # In a thread of its own, which needs no interpreter; one chunk at a time, so that none wait in memory.
+        with open_for(self.run.model, path) as session, ThreadPoolExecutor(1) as beside:
+            taken_in: Future[Any] = beside.submit(SamplesDigest)
+
+            def take_in(chunk: SessionSlice) -> None:
+                nonlocal taken_in
+                taken_in.result()
+                taken_in = beside.submit(digest.update, chunk)
+
+            for part in read_windows(session, length, TEST_STRIDE_SAMPLES, on_chunk=take_in):
                 _require_finite(session, part.start, part.emg)
                 n_windows += 1
                 yield Window(number, part.start, part.stop, **window_tensors(part))
+            taken_in.result()
             how, simulated = session.preparation.describe(), session.facts.is_simulated
         self.run.recordings[name] = ReadRecording(path, n_windows, digest.hexdigest(), how, simulated)
 

@@ -178,8 +178,8 @@ class _Recorded:
         recorded = metrics.smoothness(target, valid, sample_rate_hz)
         self.columns = {f"static_{name}": _array(static[name]) for name in STATIC_METRICS}
         self.columns |= {f"recorded_{name}": _array(recorded[name]) for name in metrics.DERIVATIVES}
-        self.static_histogram = _array(metrics.histogram_of(error, valid))
-        self.static_drift = _array(metrics.drift_sums(error, valid, DRIFT_BIN_SAMPLES)[0])
+        self.static_histogram = _array(metrics.error_histogram(error, valid))
+        self.static_drift = _array(metrics.error_over_time(error, valid, DRIFT_BIN_SAMPLES)[0])
 
     def score(self, prediction: Tensor) -> tuple[dict[str, NDArray[np.generic]], list[Totals]]:
         """Give every score by name, each of shape (window,), and the totals of each window."""
@@ -194,9 +194,9 @@ class _Recorded:
         )
 
     def _totals(self, error: Tensor) -> list[Totals]:
-        histogram = _array(metrics.histogram_of(error, self.valid))
-        variance, n_valid = (_array(part) for part in metrics.residual_sums(error, self.target, self.valid))
-        drift, drift_count = (_array(part) for part in metrics.drift_sums(error, self.valid, DRIFT_BIN_SAMPLES))
+        histogram = _array(metrics.error_histogram(error, self.valid))
+        variance, n_valid = (_array(part) for part in metrics.variance_sums(error, self.target, self.valid))
+        drift, drift_count = (_array(part) for part in metrics.error_over_time(error, self.valid, DRIFT_BIN_SAMPLES))
         totals = []
         for i in range(len(error)):
             total = Totals(drift.shape[1], histogram[i], self.static_histogram[i], variance[i], n_valid[i])

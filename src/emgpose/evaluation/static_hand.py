@@ -87,12 +87,10 @@ def choose_static_hand(model: EmgModel, root: Path, table: pd.DataFrame) -> Stat
     return StaticHand("static_zero", f"all angles zero ({note})", np.zeros(N_JOINTS, dtype=np.float32))
 
 
-def train_median(
-    root: Path, table: pd.DataFrame, *, max_sessions: int = MAX_TRAIN_SESSIONS
-) -> tuple[NDArray[np.float32] | None, str]:
+def train_median(root: Path, table: pd.DataFrame) -> tuple[NDArray[np.float32] | None, str]:
     """Per-joint median over valid samples of the train split, in constant memory.
 
-    Every 40th sample of at most `max_sessions` recordings, evenly spread over the split, counted in bins of 0.1 degree.
+    Every 40th sample of at most 200 recordings, evenly spread over the split, counted in bins of 0.1 degree.
     Recordings that cannot be read are passed over and counted in the note.
 
     Returns
@@ -103,7 +101,7 @@ def train_median(
         What the median was taken over.
     """
     rows = table[table["split"] == "train"].to_dict("records")
-    chosen = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, min(len(rows), max_sessions)).astype(int))]
+    chosen = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MAX_TRAIN_SESSIONS)).astype(int))]
     counts = np.zeros((N_JOINTS, len(_EDGES_RAD) - 1), dtype=np.int64)
     unreadable = 0
     for row in chosen:

@@ -21,6 +21,7 @@ from torch import Tensor
 from emgpose.errors import ConfigError, ShapeError
 from emgpose.hand import FINGERS, LANDMARK_INDEX, N_JOINTS, SIDES
 from emgpose.kinematics.hand_files import read_hand_file
+from emgpose.kinematics.one_pose import OnePose
 from emgpose.kinematics.proportions import lengthened, segment_lengths_mm
 
 # Tensor in, Tensor out; NumPy in, NumPy out.
@@ -206,6 +207,10 @@ class HandModel:
 
     def landmarks(self, joint_angles: Angles) -> Angles:
         """Place the 21 landmarks; see `forward_kinematics`."""
+        if isinstance(joint_angles, np.ndarray) and joint_angles.shape == (N_JOINTS,):
+            floating = joint_angles.dtype
+            if floating.kind == "f" and floating.isnative and np.isfinite(joint_angles).all():
+                return self._one_pose.landmarks(joint_angles).astype(floating, copy=False)
         return _placed(joint_angles, self, self._landmark_map)
 
     def vertices(self, joint_angles: Angles) -> Angles:
@@ -228,6 +233,10 @@ class HandModel:
     def _landmark_map(self) -> Tensor:
         with torch.inference_mode(mode=False):
             return _skinning_map(self.landmark_rest_mm, self.landmark_weights)
+
+    @cached_property
+    def _one_pose(self) -> OnePose:
+        return OnePose(self._joint_map, self._landmark_map)
 
     @cached_property
     def _mesh_map(self) -> Tensor:

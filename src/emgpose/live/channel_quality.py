@@ -68,7 +68,13 @@ class ChannelQuality:
         is_missing : array of bool, shape (time, channel)
             Values that were not measured but filled in.
         """
-        run = self._runs(emg)
+        # Most EMG has no value three times in a row, so that nothing need be counted.
+        is_repeated = np.concatenate([self._previous[None], emg[:-1]]) == emg
+        if self._is_ordinary(is_repeated, is_missing):
+            self._take_ordinary(emg, is_repeated)
+            nothing = np.zeros(emg.shape, dtype=np.bool_)
+            return Judged(np.ones(emg.shape, dtype=np.float32), nothing, nothing, nothing)
+        run = self._runs(emg, ~is_repeated)
         lowest = np.minimum.accumulate(np.concatenate([self._lowest[None], emg]), axis=0)
         highest = np.maximum.accumulate(np.concatenate([self._highest[None], emg]), axis=0)
         self._lowest, self._highest = lowest[-1], highest[-1]
@@ -82,9 +88,22 @@ class ChannelQuality:
         quality = np.where(is_bad, 0, 1 - n_bad / self._window).astype(np.float32)
         return Judged(quality, is_bad, is_dead, is_clipped)
 
-    def _runs(self, emg: NDArray[np.float32]) -> NDArray[np.int64]:
+    def _is_ordinary(self, is_repeated: NDArray[np.bool_], is_missing: NDArray[np.bool_]) -> bool:
+        """Tell whether no value came three times in a row, none is missing, and nothing was wrong in the window."""
+        if (is_repeated[1:] & is_repeated[:-1]).any() or (is_repeated[0] & (self._run >= CLIPPED_RUN - 1)).any():
+            return False
+        # At very low rates two in a row are dead.
+        is_short = self._dead_samples < CLIPPED_RUN
+        return not (is_short or is_missing.any() or self._cut.any() or self._bad.any())
+
+    def _take_ordinary(self, emg: NDArray[np.float32], is_repeated: NDArray[np.bool_]) -> None:
+        """Remember of ordinary samples what is to be remembered."""
+        self._lowest = np.minimum(self._lowest, np.minimum.reduce(emg))
+        self._highest = np.maximum(self._highest, np.maximum.reduce(emg))
+        self._previous, self._run = emg[-1].copy(), is_repeated[-1] + np.int64(1)
+
+    def _runs(self, emg: NDArray[np.float32], is_new: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Count for each sample how many in a row, itself included, have had its value."""
-        is_new = np.concatenate([self._previous[None], emg[:-1]]) != emg
         here = np.arange(1, len(emg) + 1)[:, None]
         newest_change = np.maximum.accumulate(np.where(is_new, here, 0), axis=0)
         run = np.where(newest_change == 0, here + self._run, here - newest_change + 1)

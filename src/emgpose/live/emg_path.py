@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
@@ -113,9 +112,11 @@ class EmgPath:
     def __init__(self, model: EmgModel, source: SourceFacts, settings: EngineSettings) -> None:
         self._columns = np.array(channel_columns(model, source, settings.channel_map))
         self.is_used = self._columns >= 0
+        self._keeps_order = self._columns.tolist() == list(range(source.n_channels))
         names = [source.channel_names[column] if column >= 0 else UNUSED for column in self._columns]
         self.channel_names = distinct_names(names)
         self.steps = live_steps(model, source, settings.resample)
+        self._has_steps = len(self.steps.steps) > 0
         self._ratio = ratio_of_rates(source.sample_rate_hz, model.sample_rate_hz)
         self._rate_hz, self._n_channels = source.sample_rate_hz, model.n_channels
         calibration = settings.calibration
@@ -140,6 +141,8 @@ class EmgPath:
 
     def mapped(self, emg: NDArray[np.float32]) -> NDArray[np.float32]:
         """Put a source's samples (time, source channel) on the model's channels; what gets none is zero."""
+        if self._keeps_order and emg.dtype == np.float32:
+            return emg.copy()
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is held
             chosen = emg[:, self._columns].astype(np.float32, copy=False)
         chosen[:, ~self.is_used] = 0
@@ -147,15 +150,14 @@ class EmgPath:
 
     def process(self, mapped: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take the next mapped samples, all finite, and give those that the model can have, (time', channel)."""
-        prepared = self._preprocessor.process(mapped)
+        prepared = self._preprocessor.process(mapped) if self._has_steps else mapped
         if self._gains is not None:
             prepared = prepared * self._gains
         return prepared if self._order is None else prepared[:, self._order]
 
     def source_sample(self, model_sample: int) -> int:
         """Give the last of the source's samples that a model's sample needs, both counted from the same start."""
-        position = Fraction(model_sample) / self._ratio
-        return math.floor(position) + self.delay_samples
+        return model_sample * self._ratio.denominator // self._ratio.numerator + self.delay_samples
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Give what the filters remember."""

@@ -178,7 +178,6 @@ class Engine:
         pose = self._given_pose if initial_pose is None else initial_pose
         self._start(self._initial_state(pose, self._settings.calibration))
 
-    @torch.inference_mode()
     def push(self, chunk: EmgChunk) -> list[PoseFrame]:
         """Take samples as they came and give the poses that are complete now, 50 per second of EMG.
 
@@ -294,7 +293,9 @@ class Engine:
 
     def _from_last_pose(self, reason: str, pose: Tensor | None = None) -> None:
         """Begin again after a fault, with the model's last pose, or a given one, as the initial one."""
-        self._begin_again(self._model.initial_state(self._hops.state().pose if pose is None else pose), reason)
+        with torch.inference_mode():
+            state = self._model.initial_state(self._hops.state().pose if pose is None else pose)
+        self._begin_again(state, reason)
 
     def _check(self, chunk: EmgChunk) -> None:
         if chunk.emg.ndim != 2 or chunk.emg.shape[1] != self._source.n_channels:
@@ -313,12 +314,12 @@ class Engine:
         self._note_drift(chunk)
         prepared = self._path.process(taken.emg)
         rows = self._hops.push(prepared)
-        is_finite = np.isfinite(rows).all(axis=1)
+        is_finite = np.isfinite(rows)
         frames = self._frames.make(taken, judged, chunk, len(prepared), rows)
         if is_finite.all():
             self._last_good = rows[-1] if len(rows) else self._last_good
         else:
-            good = int(is_finite.argmin())
+            good = int(is_finite.all(axis=1).argmin())
             pose = self._last_good if good == 0 else rows[good - 1]
             self._n_broken += 1
             self._log.note(

@@ -54,7 +54,7 @@ class FrameMaker:
     ) -> None:
         self.settings, self.path = settings, path
         self._hand, self._source_rate_hz = hand, source_rate_hz
-        self._limits = hand.joint_limits_rad.cpu().numpy().astype(np.float32)
+        self._lowest, self._highest = np.ascontiguousarray(hand.joint_limits_rad.cpu().numpy().T, dtype=np.float32)
         self.n_warm_up, phase = divmod(grid.left_context, grid.stride)
         self._grid = FrameGrid(phase, grid.stride)
         self._smoothing = OneEuroFilter(settings.smoothing or OneEuro(), model_rate_hz / grid.stride)
@@ -105,7 +105,7 @@ class FrameMaker:
                 reason = self._reason
             else:
                 reason = self._follow(poses[hop - first_pose]) or self._why_stale(taken, judged, row)
-            self._sample, self._quality = sample, np.where(self.path.is_used, judged.quality[row], 0)
+            self._sample, self._quality = sample, judged.quality[row] * self.path.is_used
             frames.append(self._frame(_time_s(chunk, sample, self._source_rate_hz), reason, _truth(chunk, sample)))
         return frames
 
@@ -143,13 +143,15 @@ class FrameMaker:
     def _within_limits(self, joint_angles: NDArray[np.float32]) -> NDArray[np.float32]:
         if not self.settings.joint_limits:
             return joint_angles
-        return np.clip(joint_angles, self._limits[:, 0], self._limits[:, 1])
+        return np.minimum(np.maximum(joint_angles, self._lowest), self._highest)
 
     def _why_stale(self, taken: Taken, judged: Judged, row: int) -> str:
         if taken.is_filled[row]:
             return "gap"
-        is_used = self.path.is_used
-        return "signal" if 2 * np.count_nonzero(judged.is_bad[row] & is_used) > np.count_nonzero(is_used) else ""
+        is_bad, is_used = judged.is_bad[row], self.path.is_used
+        if not is_bad.any():
+            return ""
+        return "signal" if 2 * np.count_nonzero(is_bad & is_used) > np.count_nonzero(is_used) else ""
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Give what it remembers."""

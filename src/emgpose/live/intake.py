@@ -105,7 +105,8 @@ class Intake:
             newest = np.where(is_missing, 0, np.arange(1, len(padded))[:, None])
             emg = np.take_along_axis(padded, np.maximum.accumulate(newest, axis=0), axis=0)
         self._last = emg[-1].copy()
-        is_filled = np.arange(len(emg)) < n_fill
+        is_filled = np.zeros(len(emg), dtype=np.bool_)
+        is_filled[:n_fill] = True
         return Taken(first_sample - n_fill, emg, is_filled, is_missing, begins_again)
 
     def state(self) -> dict[str, NDArray[Any]]:

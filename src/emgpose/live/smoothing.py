@@ -78,16 +78,16 @@ class OneEuroFilter:
         if self._pose is not None:
             parameters = self.parameters
             # The speed of the pose against the smoothed one before it, as in the paper's reference listing.
-            speed = (pose - self._pose) * self._rate_hz
-            self._speed += self._share(parameters.speed_cutoff_hz) * (speed - self._speed)
+            change = pose - self._pose
+            self._speed += self._share(parameters.speed_cutoff_hz) * (change * self._rate_hz - self._speed)
             cutoff_hz = parameters.min_cutoff_hz + parameters.beta * np.abs(self._speed)
-            pose = self._pose + self._share(cutoff_hz) * (pose - self._pose)
+            pose = self._pose + self._share(cutoff_hz) * change
         self._pose = pose
         return pose.astype(np.float32)
 
     def _share(self, cutoff_hz: NDArray[np.float64] | float) -> NDArray[np.float64] | float:
         """Give the weight of the newest value in a low-pass with this cutoff."""
-        return 1 / (1 + self._rate_hz / (2 * math.pi * cutoff_hz))
+        return cutoff_hz / (cutoff_hz + self._rate_hz / (2 * math.pi))
 
     def state(self) -> dict[str, NDArray[np.float64]]:
         """Give what it remembers."""

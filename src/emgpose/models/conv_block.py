@@ -71,8 +71,9 @@ class ConvBlock(nn.Module):
         is_plain = are_layers_plain(self)
         if is_plain and has_own_gradient(x, self.conv.weight, len(x) * n_frames):
             return conv_relu_norm(x, self.conv, self.norm), tail
-        y = self._convolve(x, n_frames) if is_plain else self.conv(x)
-        return norm_channels(self.norm, functional.relu(y)), tail
+        # In place where nobody can see it: writing to fresh memory would take longer than the convolution.
+        y = self._convolve(x, n_frames).relu_() if is_plain else functional.relu(self.conv(x))
+        return norm_channels(self.norm, y), tail
 
     def _convolve(self, x: Tensor, n_frames: int) -> Tensor:
         """Apply the convolution; many frames with time outside and channels inside in memory, as the layer norm reads.

@@ -21,12 +21,16 @@ _MIN_CHANNELS: Final = 64
 _BLOCK_FRAMES: Final = 2000
 
 
-def has_own_gradient(x: Tensor, weight: Tensor, n_frames: int) -> bool:
-    """Tell whether a layer's forward and backward pass over `n_frames` of a batch are better written out."""
-    if not torch.is_grad_enabled() or not weight.requires_grad or torch.compiler.is_compiling():
-        return False
+def is_written_out(x: Tensor, weight: Tensor, n_frames: int) -> bool:
+    """Tell whether a layer over `n_frames` of a batch is better written out than left to torch."""
     is_plain = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
-    return is_plain and n_frames >= _MIN_FRAMES and not torch.is_autocast_enabled("cpu")
+    is_worth_it = is_plain and n_frames >= _MIN_FRAMES
+    return is_worth_it and not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu")
+
+
+def has_own_gradient(x: Tensor, weight: Tensor, n_frames: int) -> bool:
+    """Tell the same of a layer that is about to learn, for its backward pass too."""
+    return torch.is_grad_enabled() and weight.requires_grad and is_written_out(x, weight, n_frames)
 
 
 def conv_relu_norm(x: Tensor, conv: nn.Conv1d, norm: nn.LayerNorm) -> Tensor:
@@ -39,6 +43,13 @@ def linear(x: Tensor, layer: nn.Linear) -> Tensor:
     """Apply a linear layer to the last axis."""
     rows: Tensor = _Linear.apply(x.flatten(0, -2), layer.weight, layer.bias)
     return rows.view(*x.shape[:-1], -1)
+
+
+def feed_forward(x: Tensor, inner: nn.Linear, outer: nn.Linear) -> Tensor:
+    """Apply two linear layers, with a ReLU between them, to the last axis and add the input; without gradients."""
+    rows = x.reshape(-1, x.shape[-1])
+    to_inner, to_outer = (Product(one.weight, len(rows), one.bias, is_used_once=True) for one in (inner, outer))
+    return to_outer(to_inner(rows).relu_(), rows).view(x.shape)
 
 
 class _ConvReluNorm(torch.autograd.Function):
@@ -92,7 +103,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return Product(weight, len(x))(x.contiguous()).add_(bias)
+        return Product(weight, len(x), bias)(x.contiguous())
 
     @staticmethod
     @once_differentiable

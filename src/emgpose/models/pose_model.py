@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from emgpose.errors import ConfigError
 from emgpose.hand import N_JOINTS
@@ -250,10 +251,9 @@ class PoseModel(EmgModel):
             used = self.frames_of_steps(np.arange(self.frame_grid.n_frames(n_samples)), n_frames)
             poses, _, _ = self.steps(blend(features, used), pose, state, 0)
             return blend(torch.cat((pose[..., None], poses), dim=-1), self.stream_placing(np.arange(n_rows)))
-        n_steps = self.published_steps(n_rows)
-        used = align_corners(np.arange(n_steps), n_frames, n_steps)
-        poses, _, _ = self.steps(blend(features, used), pose, state, 0)
-        return blend(poses, align_centres(np.arange(n_rows), n_steps, n_rows))
+        features = functional.interpolate(features, self.published_steps(n_rows), mode="linear", align_corners=True)
+        poses, _, _ = self.steps(features, pose, state, 0)
+        return functional.interpolate(poses, n_rows, mode="linear", align_corners=False)
 
     def published_look_ahead(self, n_samples: int) -> int:
         """Count it exactly, from the frames and steps that each sample uses."""

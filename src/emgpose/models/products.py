@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Final
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 
 # Multiply-adds from which a call of oneDNN, about 12 us more than one of torch's own product, pays.
 _ONEDNN_MIN_WORK: Final = 2**20
+# Rows of features projected at a time: few enough that their memory is in the cache, and used again.
+_PROJECTED_ROWS: Final = 512
 _is_narrow: ContextVar[bool] = ContextVar("is_narrow", default=False)
 
 
@@ -47,40 +50,49 @@ def uses_onednn(weight: Tensor, n_rows: int) -> bool:
 
 
 class Product:
-    """`x @ weight.T + addend` for many x.
+    """`x @ weight.T + bias + addend` for many x.
 
     Parameters
     ----------
     weight : Tensor, shape (output, input)
     n_rows : int
         Rows of every x.
+    bias : Tensor, shape (output,), or None
+    is_used_once : bool
+        Then packing the weight does not pay.
     """
 
-    def __init__(self, weight: Tensor, n_rows: int) -> None:
+    def __init__(self, weight: Tensor, n_rows: int, bias: Tensor | None = None, *, is_used_once: bool = False) -> None:
         self._multiply: Any = None
         self._is_narrow = False
+        self._bias = bias
         if uses_onednn(weight, n_rows):
             operation = torch.ops.mkldnn._linear_pointwise
             self._multiply, self._multiply_add = operation.default, operation.binary
             self._is_narrow = _is_narrow.get()
             weight = weight.bfloat16() if self._is_narrow else weight
             # One row is a product with a vector, bound by reading the weight, in any layout.
-            self._weight = weight if n_rows == 1 else torch.ops.mkldnn._reorder_linear_weight(weight, n_rows)
+            is_packed = n_rows > 1 and not is_used_once
+            self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, n_rows) if is_packed else weight
         else:
             self._weight = weight.t()
 
     def __call__(self, x: Tensor, addend: Tensor | None = None) -> Tensor:
         """Multiply contiguous x (row, input); the addend has the shape of the result, (row, output)."""
-        if self._multiply is None:
-            return x @ self._weight if addend is None else torch.addmm(addend, x, self._weight)
+        if self._multiply is not None and not self._is_narrow:
+            if addend is None:
+                product: Tensor = self._multiply(x, self._weight, self._bias, "none", [], "")
+            else:
+                product = self._multiply_add(x, addend, self._weight, self._bias, "add")
+            return product
+        if addend is None or self._bias is None:
+            addend = self._bias if addend is None else addend
+        else:
+            addend = addend + self._bias
         if self._is_narrow:
             narrow: Tensor = self._multiply(x.bfloat16(), self._weight, None, "none", [], "")
             return narrow.float() if addend is None else addend + narrow
-        if addend is None:
-            product: Tensor = self._multiply(x, self._weight, None, "none", [], "")
-        else:
-            product = self._multiply_add(x, addend, self._weight, None, "add")
-        return product
+        return x @ self._weight if addend is None else torch.addmm(addend, x, self._weight)
 
 
 def add_outer_products(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
@@ -122,7 +134,8 @@ class StepWeight:
 
     Parameters
     ----------
-    weight : Tensor, shape (output, feature and input)
+    weights : sequence of Tensor, shape (output, input of each)
+        Side by side, beginning with the features.
     bias : Tensor, shape (output,)
     features : Tensor, shape (step, batch, feature), or None
         In the layer that gets them.
@@ -130,19 +143,36 @@ class StepWeight:
         By which the output is multiplied.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, features: Tensor | None, scale: float = 1.0) -> None:
+    def __init__(self, weights: Sequence[Tensor], bias: Tensor, features: Tensor | None, scale: float = 1.0) -> None:
         n_features = 0 if features is None else features.shape[-1]
         self.features, self.scale = features, scale
-        scaled = weight if scale == 1 else weight * scale
-        self.for_features, self.for_input = (part.contiguous() for part in scaled.tensor_split((n_features,), dim=1))
-        self.bias = bias if scale == 1 else bias * scale
+        self.for_features = weights[0][:, :n_features] * scale
+        self.for_input = torch.cat((weights[0][:, n_features:], *weights[1:]), dim=1)
+        if scale != 1:
+            self.for_input *= scale
+        self.bias = bias * scale
 
-    def addends(self, extent: Extent) -> Tensor:
-        """Give what each step adds to its product, (step or 1, batch, output): projected features, or the bias."""
+    def double_rows(self, rows: slice) -> None:
+        """Double what some outputs get."""
+        for part in (self.for_features, self.for_input, self.bias):
+            part[rows] *= 2
+
+    def project(self, features: Tensor) -> Tensor:
+        """Project features (step, batch, feature), bias included, to (step, batch, output)."""
+        rows = features.flatten(0, 1)
+        return Product(self.for_features, len(rows), self.bias)(rows).view(*features.shape[:2], len(self.bias))
+
+    def product(self, extent: Extent) -> Product:
+        """Give the product with what comes with each step, bias included where no features are."""
+        return Product(self.for_input, extent.batch_size, self.bias if self.features is None else None)
+
+    def addends(self, extent: Extent) -> Iterator[Tensor | None]:
+        """Give what each step adds to its product: projected features (batch, output), or nothing."""
         if self.features is None:
-            return self.bias.expand(1, extent.batch_size, -1).contiguous()
-        projected = Product(self.for_features, extent.n_steps * extent.batch_size)(self.features.flatten(0, 1))
-        return projected.add_(self.bias).view(extent.n_steps, extent.batch_size, len(self.bias))
+            yield from repeat(None, extent.n_steps)
+        else:
+            for features in self.features.split(max(1, _PROJECTED_ROWS // max(1, extent.batch_size))):
+                yield from self.project(features).unbind(0)
 
 
 class StepGradients:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from emgpose.models.products import Extent, Product, StepGradients, StepWeight
+from emgpose.models.products import Extent, StepGradients, StepWeight
 
 _LEAKY_SLOPE: Final = 0.01
 _NORM_EPS: Final = 1e-5
@@ -18,10 +18,10 @@ class DenseForward:
     """Layer norm and leaky ReLU, each if the layer has one, then a linear layer."""
 
     def __init__(self, layer: "DenseLayer", tensors: Sequence[Tensor], features: Tensor | None, extent: Extent) -> None:
-        weight = StepWeight(tensors[0], tensors[1], features, layer.scale)
+        weight = StepWeight(tensors[:1], tensors[1], features, layer.scale)
         self._is_leaky, self._norm = layer.is_leaky, tensors[2:]
-        self._product = Product(weight.for_input, extent.batch_size)
-        self._addends = extent.views(weight.addends(extent))
+        self._product = weight.product(extent)
+        self._addends = weight.addends(extent)
         shape = (extent.n_kept, extent.batch_size)
         inputs = weight.for_input.new_empty((*shape, weight.for_input.shape[1]))
         self.history = [inputs]
@@ -41,7 +41,7 @@ class DenseForward:
         inputs = self._inputs[step].copy_(x)
         if self._is_leaky:
             functional.leaky_relu(inputs, _LEAKY_SLOPE, inplace=True)
-        return self._product(inputs, self._addends[step])
+        return self._product(inputs, next(self._addends))
 
     def state(self) -> tuple[Tensor, ...]:
         """Give what it remembers: nothing."""
@@ -55,7 +55,7 @@ class DenseBackward:
         self, layer: "DenseLayer", tensors: Sequence[Tensor], features: Tensor | None, history: Sequence[Tensor]
     ) -> None:
         self._is_leaky, self._norm = layer.is_leaky, tensors[2:]
-        self.gradients = StepGradients(StepWeight(tensors[0], tensors[1], features, layer.scale), history[0].shape[1])
+        self.gradients = StepGradients(StepWeight(tensors[:1], tensors[1], features, layer.scale), history[0].shape[1])
         self._n_outputs = len(tensors[1])
         self._history = history
         self._norm_gradients = [torch.zeros_like(x) for x in self._norm]

@@ -5,20 +5,20 @@ gradient of a step's output into that of its input, keeps the gradients before t
 steps adds one matrix product per weight. Blocks bound the memory, and what they use stays in cache.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from emgpose.models.products import Extent, Product, StepGradients, StepWeight
+from emgpose.models.products import Extent, StepGradients, StepWeight
 
 
 def _lstm_weight(tensors: Sequence[Tensor], features: Tensor | None) -> StepWeight:
     """Join the two weights of an LSTM layer, for input and hidden state."""
     weight, hidden_weight, bias, hidden_bias = tensors
-    return StepWeight(torch.cat((weight, hidden_weight), dim=1), bias + hidden_bias, features)
+    return StepWeight((weight, hidden_weight), bias + hidden_bias, features)
 
 
 class LstmForward:
@@ -29,34 +29,40 @@ class LstmForward:
     ) -> None:
         weight = _lstm_weight(tensors, features)
         n_hidden, n_joined = state[0].shape[1], weight.for_input.shape[1]
-        self._product = Product(weight.for_input, extent.batch_size)
-        self._n_hidden = n_hidden
-        addends = weight.addends(extent)
+        # tanh(x) is 2 sigmoid(2 x) - 1, so that one sigmoid serves all gates.
+        weight.double_rows(slice(2 * n_hidden, 3 * n_hidden))
+        self._product = weight.product(extent)
         n_kept, n_after = extent.n_kept, int(extent.keep)
-        # Projected features make room for the gates that come of them.
-        gates = addends if features is not None else addends.new_empty((n_kept, *addends.shape[1:]))
-        inputs = addends.new_empty((n_kept + n_after, extent.batch_size, n_joined))
-        cells = addends.new_empty((n_kept + n_after, extent.batch_size, n_hidden))
-        squashed = addends.new_empty((n_kept, extent.batch_size, n_hidden))
+        new = weight.bias.new_empty
+        if features is not None and extent.keep:
+            # All are kept, so that projected features make room for the gates that come of them.
+            gates = weight.project(features)
+            self._addends: Iterator[Tensor | None] = iter(gates.unbind(0))
+        else:
+            gates = new((n_kept, extent.batch_size, 4 * n_hidden))
+            self._addends = weight.addends(extent)
+        self._minus_one = weight.bias.new_tensor(-1.0)
+        inputs = new((n_kept + n_after, extent.batch_size, n_joined))
+        cells = new((n_kept + n_after, extent.batch_size, n_hidden))
+        squashed = new((n_kept, extent.batch_size, n_hidden))
         self.history = (inputs, gates, cells, squashed)
         below, hidden = inputs.split((n_joined - n_hidden, n_hidden), dim=2)
         hidden[0], cells[0] = state[0], state[1]
         views = extent.views
         self._hidden_after, self._cells_after = views(hidden[n_after:]), views(cells[n_after:])
         # Per step, in tuples, as looking each up in its own list would take as long as the small operations.
-        self._before = list(zip(*(views(x) for x in (addends, below[:n_kept], inputs[:n_kept])), strict=True))
-        activations = (gates[..., : 2 * n_hidden], *gates.chunk(4, dim=2), cells[:n_kept], squashed)
+        self._before = list(zip(views(below[:n_kept]), views(inputs[:n_kept]), strict=True))
+        activations = (gates, *gates.chunk(4, dim=2), cells[:n_kept], squashed)
         self._after = list(zip(*(views(x) for x in activations), self._cells_after, self._hidden_after, strict=True))
 
     def step(self, step: int, x: Tensor) -> Tensor:
         """Give the hidden state (batch, hidden) after a step with input x (batch, input)."""
-        addend, below, inputs = self._before[step]
+        below, inputs = self._before[step]
         below.copy_(x)
-        product = self._product(inputs, addend)
-        both, update, forget, candidate, output, cell, squashed, cell_after, hidden_after = self._after[step]
-        torch.sigmoid(product[:, : 2 * self._n_hidden], out=both)
-        torch.tanh(product[:, 2 * self._n_hidden : 3 * self._n_hidden], out=candidate)
-        torch.sigmoid(product[:, 3 * self._n_hidden :], out=output)
+        product = self._product(inputs, next(self._addends))
+        gates, update, forget, candidate, output, cell, squashed, cell_after, hidden_after = self._after[step]
+        torch.sigmoid(product, out=gates)
+        torch.add(self._minus_one, candidate, alpha=2, out=candidate)
         torch.mul(forget, cell, out=cell_after).addcmul_(update, candidate)
         return torch.mul(output, torch.tanh(cell_after, out=squashed), out=hidden_after)
 

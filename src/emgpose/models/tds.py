@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from emgpose.errors import ConfigError
 from emgpose.models.config_json import check_layers
 from emgpose.models.conv_block import ConvBlock, check_conv_sizes, join_tail, norm_channels
-from emgpose.models.conv_gradient import has_own_gradient, linear
+from emgpose.models.conv_gradient import feed_forward, is_written_out, linear
 from emgpose.models.plain_layers import are_layers_plain
 from emgpose.timing import FrameGrid
 
@@ -102,12 +103,16 @@ class TdsFeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channel, time) to the same shape."""
         x = x.transpose(1, 2)
-        if has_own_gradient(x, self.inner.weight, x.shape[0] * x.shape[1]) and are_layers_plain(self):
-            y: Tensor = linear(functional.relu(linear(x, self.inner)), self.outer)
+        weight = self.inner.weight
+        is_out = is_written_out(x, weight, x.shape[0] * x.shape[1]) and are_layers_plain(self)
+        if is_out and not torch.is_grad_enabled():
+            y = feed_forward(x, self.inner, self.outer)
+        elif is_out and weight.requires_grad:
+            y = linear(functional.relu(linear(x, self.inner)), self.outer) + x
         else:
-            y = self.outer(functional.relu(self.inner(x)))
-        y = self.norm(y + x)
-        return y.transpose(1, 2)
+            y = self.outer(functional.relu(self.inner(x))) + x
+        normed: Tensor = self.norm(y)
+        return normed.transpose(1, 2)
 
 
 class TdsFeaturizer(nn.Module):

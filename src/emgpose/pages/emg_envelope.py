@@ -27,8 +27,6 @@ class EmgEnvelope:
         Of the chunks that will come [Hz].
     span_s : float
         Length that the page shows, from the first sample; later samples are ignored [s].
-    start_s : float
-        Time of the first sample [s].
     unit : str
         `noise_floor`, `uV` or `unknown`, as in a session's facts.
 
@@ -43,7 +41,6 @@ class EmgEnvelope:
         sample_rate_hz: float,
         span_s: float = 60.0,
         *,
-        start_s: float = 0.0,
         unit: str = "noise_floor",
     ) -> None:
         if not (sample_rate_hz > 0 and math.isfinite(sample_rate_hz) and span_s > 0 and math.isfinite(span_s)):
@@ -57,7 +54,6 @@ class EmgEnvelope:
         self.channel_names = tuple(channel_names)
         self.sample_rate_hz = float(sample_rate_hz)
         self.span_s = float(span_s)
-        self.start_s = float(start_s)
         self.unit = unit
         self._n_span = max(1, round(span_s * sample_rate_hz))
         columns = min(MAX_COLUMNS, max(1, round(span_s * COLUMNS_PER_S)))

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emgpose.version import __version__
+
 MARKER = re.compile(r"@@([A-Z_]+)@@")
 
 
@@ -47,6 +49,31 @@ def filled(template: str, parts: Mapping[str, str]) -> str:
     return MARKER.sub(lambda match: parts[match[1]], template)
 
 
-def content_hash(text: str) -> str:
+def html_document(title: str, body: str, *, style: str, script: str, data: Any) -> str:
+    """Return a whole page that needs no other file; its policy lets nothing run but this script.
+
+    Parameters
+    ----------
+    title : str
+    body : str
+        HTML, with all text in it `escaped`.
+    style, script : str
+    data : object
+        Plain data for JSON, which the script finds under the id `data`.
+    """
+    parts = {
+        "TITLE": escaped(title),
+        "VERSION": escaped(__version__),
+        "STYLE": style,
+        "STYLE_HASH": _content_hash(style),
+        "SCRIPT": script,
+        "SCRIPT_HASH": _content_hash(script),
+        "BODY": body,
+        "DATA": script_json(data),
+    }
+    return filled(package_text("document.html"), parts)
+
+
+def _content_hash(text: str) -> str:
     """Return the source expression by which a content security policy allows one inline script or style sheet."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

@@ -22,7 +22,8 @@ BLOCK_SAMPLES = 20_000
 class PredictionReport:
     """What a prediction was and, where the recording holds the truth, how far off it is.
 
-    `causal` is False also where only the preparation of the EMG looks ahead; `causality` says how.
+    `causal` is False also where only the preparation of the EMG looks ahead, now or when the recording was made;
+    `causality` says how.
     Errors are over the written rows with a valid label, in one rollout over the whole recording; they are no benchmark
     score, which `emgpose evaluate` gives. `static_mae_rad` is the error of holding the initial pose.
     """
@@ -161,10 +162,10 @@ def predict_recording(
 
 
 def _ways_ahead(session: Session, model: EmgModel, mode: Mode) -> list[str]:
-    """Say in what ways a pose depends on samples after its own: through the model, or through preparing the EMG."""
+    """Say in what ways a pose depends on samples after its own: the model, the recording, or preparing the EMG."""
     ahead_s = model.look_ahead_samples(mode) / model.sample_rate_hz
     ways = [f"the model looks {1000 * ahead_s:g} ms ahead"] if ahead_s else []
-    return [*ways, *(session.preparation.look_ahead if session.preparation else ())]
+    return [*ways, *session.facts.look_ahead, *(session.preparation.look_ahead if session.preparation else ())]
 
 
 def _require_fit(session: Session, model: EmgModel, mode: Mode) -> None:

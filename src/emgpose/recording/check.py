@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from emgpose.errors import EmgPoseError
-from emgpose.recording.bids import METADATA_FILE
+from emgpose.recording.bids import METADATA_FILE, bids_root, refuse_unjoined, unjoined_recordings
 from emgpose.recording.disturbances import disturbance_findings
 from emgpose.recording.findings import DatasetReport, Finding, SessionReport
 from emgpose.recording.labels import LabelMeter
@@ -89,10 +89,11 @@ def check_session(
         facts = session.facts if session is not None else None
         return SessionReport(str(path), facts, (_unreadable(path, error),))
     channel_figures = meter.channels() if meter is not None else ()
-    findings = [*_schema_findings(session, path, elapsed_s), *_channel_findings(session, path, channel_figures)]
+    findings = [*schema_findings(session, path), *_clock_findings(session, path, elapsed_s)]
+    findings += _channel_findings(session, path, channel_figures)
     figures: dict[str, Any] = {"duration_s": session.duration_s}
     if session.has_joint_angles:
-        partial = _partial_findings(session, path)
+        partial = partial_findings(session, path)
         findings += partial or labels.findings(path, session.sample_rate_hz)
         figures |= labels.figures(session.sample_rate_hz)
     names = session.channel_names
@@ -102,6 +103,10 @@ def check_session(
 
 def _missing(path: Path) -> SessionReport:
     message = "the file does not exist; fetch it, or take it out of the metadata table"
+    try:
+        refuse_unjoined(path)
+    except EmgPoseError as error:
+        message = str(error)
     return SessionReport(str(path), None, (Finding("error", "missing_file", message, str(path)),))
 
 
@@ -118,7 +123,8 @@ def _elapsed_s(session: Session) -> float:
     return float(last[0]) - float(first[0])
 
 
-def _schema_findings(session: Session, path: Path, elapsed_s: float) -> Iterator[Finding]:
+def schema_findings(session: Session, path: Path) -> Iterator[Finding]:
+    """Judge rate, channels and length of a recording, which its facts tell."""
     rate_hz, where = session.sample_rate_hz, str(path)
     if session.has_emg and rate_hz < MIN_EMG_RATE_HZ:
         message = (
@@ -135,6 +141,10 @@ def _schema_findings(session: Session, path: Path, elapsed_s: float) -> Iterator
     if session.duration_s < SHORTEST_S:
         message = f"{session.duration_s:.3g} s long, the models need at least {SHORTEST_S:g} s; leave the recording out"
         yield Finding("error", "too_short", message, where)
+
+
+def _clock_findings(session: Session, path: Path, elapsed_s: float) -> Iterator[Finding]:
+    rate_hz, where = session.sample_rate_hz, str(path)
     expected_s = (session.n_samples - 1) / rate_hz
     if expected_s > SHORTEST_S and not abs(elapsed_s - expected_s) <= CLOCK_ERROR * expected_s:
         message = (
@@ -144,7 +154,8 @@ def _schema_findings(session: Session, path: Path, elapsed_s: float) -> Iterator
         yield Finding("warning", "clock", message, where)
 
 
-def _partial_findings(session: Session, path: Path) -> list[Finding]:
+def partial_findings(session: Session, path: Path) -> list[Finding]:
+    """Name the joints that a recording has no angles of."""
     missing = session.facts.missing_joints
     if not missing:
         return []
@@ -268,9 +279,12 @@ def _read_rows(root: Path, found: Sequence[Path]) -> tuple[dict[Path, dict[str, 
     rows = {session_path(root, record): record for record in records}
     message = "not in the metadata table, so no split holds it; add a row or move the file away"
     unknown = [path for path in found if path not in rows and path.suffix in (".hdf5", ".h5")]
+    bids = bids_root(root)
+    unjoined = unjoined_recordings(bids, [record["filename"] for record in records]) if bids is not None else {}
     return rows, [
-        *_table_findings(records, root),
+        *table_findings(records, root),
         *(Finding("warning", "unknown_file", message, str(path)) for path in unknown),
+        *(Finding("error", "unknown_file", reason, str(root / name)) for name, reason in unjoined.items()),
     ]
 
 
@@ -285,7 +299,7 @@ def _recordings_in(root: Path) -> list[Path]:
     )
 
 
-def _table_findings(rows: Sequence[dict[str, Any]], root: Path) -> Iterator[Finding]:
+def table_findings(rows: Sequence[dict[str, Any]], root: Path) -> Iterator[Finding]:
     """Look for users and stages that are called held out and are trained on."""
     for column, held_out_in in (("user", ("user", "user_stage")), ("stage", ("stage", "user_stage"))):
         trained = {row[column] for row in rows if row["split"] == "train"}

@@ -17,6 +17,8 @@ MAX_RATE_HZ: Final = 1e6
 EMG_UNITS: Final = ("noise_floor", "uV", "unknown")
 # The attribute that lists the joints with angles, separated by commas, in a recording that lacks some.
 KNOWN_JOINTS: Final = "known_joints"
+# The attribute that says in what ways the file's EMG depends on EMG after it, through how the file was made.
+LOOK_AHEAD: Final = "look_ahead"
 
 
 def checked_rate_hz(rate_hz: object, where: str) -> float:
@@ -110,6 +112,12 @@ class SessionFacts:
     def is_simulated(self) -> bool:
         """Whether the recording says of itself that it was simulated."""
         return bool(self.attributes.get("simulated", False))
+
+    @property
+    def look_ahead(self) -> tuple[str, ...]:
+        """In what ways the EMG depends on EMG after it, as the recording says of how it was made."""
+        stated = self.attributes.get(LOOK_AHEAD)
+        return (f"in making the recording, {stated}",) if isinstance(stated, str) and stated else ()
 
     @property
     def missing_joints(self) -> tuple[str, ...]:

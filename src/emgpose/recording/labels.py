@@ -72,16 +72,9 @@ class LabelMeter:
     def findings(self, path: Path, rate_hz: float) -> Iterator[Finding]:
         """Judge the labels."""
         where = str(path)
+        yield from validity_findings(where, self.n_samples, self.n_valid, self._longest_run, rate_hz)
         if not self.n_valid:
-            yield Finding("error", "invalid_labels", "no sample has a valid label; nothing can be scored", where)
             return
-        if self.invalid_share > INVALID_SHARE:
-            message = f"{self.invalid_share:.1%} of the labels are invalid, the data set as a whole has 12.7 %"
-            yield Finding("warning", "invalid_labels", message, where)
-        longest_s = self._longest_run / rate_hz
-        if longest_s < TEST_WINDOW_S:
-            message = f"the longest run of valid labels is {longest_s:.3g} s, a test window needs {TEST_WINDOW_S:g} s"
-            yield Finding("warning", "no_test_window", f"{message}; the recording will not be scored", where)
         widest = float(max(self._highest.max(), -self._lowest.min()))
         if widest > 2 * math.pi:
             message = f"joint angles reach {widest:.4g} rad, more than a full turn; they seem to be in degrees"
@@ -100,3 +93,18 @@ class LabelMeter:
         if joints:
             message = f"angles beyond what hands can do (10 deg allowed): {'; '.join(joints)}; check order and signs"
             yield Finding("warning", "angle_limits", message, where)
+
+
+def validity_findings(where: str, n_samples: int, n_valid: int, longest_run: int, rate_hz: float) -> Iterator[Finding]:
+    """Judge how many samples have a valid label, and how many of them in a row."""
+    if not n_valid:
+        yield Finding("error", "invalid_labels", "no sample has a valid label; nothing can be scored", where)
+        return
+    invalid_share = 1 - n_valid / n_samples
+    if invalid_share > INVALID_SHARE:
+        message = f"{invalid_share:.1%} of the labels are invalid, the data set as a whole has 12.7 %"
+        yield Finding("warning", "invalid_labels", message, where)
+    longest_s = longest_run / rate_hz
+    if longest_s < TEST_WINDOW_S:
+        message = f"the longest run of valid labels is {longest_s:.3g} s, a test window needs {TEST_WINDOW_S:g} s"
+        yield Finding("warning", "no_test_window", f"{message}; the recording will not be scored", where)

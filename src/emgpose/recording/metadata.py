@@ -24,6 +24,8 @@ FILE_NAMES: Final = ("metadata.csv", "emg2pose_metadata.csv")
 REQUIRED_COLUMNS: Final = ("filename", "session", "user", "stage", "side", "split", "generalization")
 SPLITS: Final = ("train", "val", "test")
 GENERALIZATIONS: Final = ("user", "stage", "user_stage")
+# A data set may have conditions of its own; these names would mix with groups that scores have anyway.
+RESERVED_CONDITIONS: Final = ("all", *SPLITS)
 _FLAGS: Final = ("moving_hand", "held_out_user", "held_out_stage")
 # Methods of a column that a query may use; `str` leads to pandas' text methods.
 _QUERY_METHODS: Final = ("isin", "between", "isna", "notna", "str")
@@ -89,16 +91,15 @@ def read_metadata(root: Path) -> "pd.DataFrame":
     _require(path, table, "filename", ~table["filename"].duplicated(), "a name that no other row has")
     _require(path, table, "side", table["side"].isin(SIDES), " or ".join(SIDES))
     _require(path, table, "split", table["split"].isin(SPLITS), ", ".join(SPLITS))
-    # A data set may have conditions of its own; these names would mix with groups that scores have anyway.
-    reserved = ("all", *SPLITS)
-    allowed = table["generalization"].map(_is_name) & ~table["generalization"].isin(reserved)
+    allowed = table["generalization"].map(_is_name) & ~table["generalization"].isin(RESERVED_CONDITIONS)
     in_train = table["split"] == "train"
     _require(
         path,
         table,
         "generalization",
         allowed | (in_train & (table["generalization"] == "")),
-        f"{', '.join(GENERALIZATIONS)} or another short text but {', '.join(reserved)} (empty in train only)",
+        f"{', '.join(GENERALIZATIONS)} or another short text but {', '.join(RESERVED_CONDITIONS)} (empty in train "
+        "only)",
     )
     return _with_recordings(path, _with_numbers(path, table))
 

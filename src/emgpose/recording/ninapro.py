@@ -2,11 +2,12 @@
 
 | database | EMG | rate of the file | glove |
 |---|---|---|---|
-| DB2 (and DB3, laid out alike) | 12 Delsys Trigno | 2 kHz | 22 sensors, uncalibrated |
+| DB2 and DB3 (amputees) | 12 Delsys Trigno | 2 kHz | 22 sensors, uncalibrated |
 | DB5 | 16: two Myo armbands of 8 | 200 Hz | 22 sensors, uncalibrated |
 | DB8 | 16 Delsys Trigno in two rows of 8 | 2 kHz, upsampled from 1111 Hz as published | 18, on the other hand |
 
-The files do not say their rate; the numbers of EMG and glove columns tell the database, and with it the rate. Joint
+The files do not say their rate; the numbers of EMG and glove columns tell the database, and with it the rate. DB2 and
+DB3 are told apart by the names of file and folders (see `which_of_two`), or by whoever opens them. Joint
 angles are read from calibrated `angles` only (see `emgpose.recording.ninapro_glove`), which lie in the files of DB9: a
 file of DB9 beside one of DB2 or DB5 is joined to it after a check that both hold the same glove samples.
 
@@ -15,7 +16,6 @@ Krasoulis, Vijayakumar, Nazarpour 2019, Front. Neurosci. 13:891 (DB8); instructi
 """
 
 import math
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,23 +24,22 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emgpose.errors import DataError, SessionFormatError
+from emgpose.errors import ConfigError, DataError, SessionFormatError
 from emgpose.hand import JOINTS, N_JOINTS
 from emgpose.recording.channels import select_channels
 from emgpose.recording.columns import require_radians
 from emgpose.recording.facts import KNOWN_JOINTS, SessionFacts, checked_rate_hz, note_on_missing_joints
-from emgpose.recording.file_version import file_version, require_same_version
 from emgpose.recording.mat_file import mat_numbers, mat_scalar, mat_shapes, mat_texts
-from emgpose.recording.ninapro_databases import DATABASES, Database
+from emgpose.recording.ninapro_databases import DATABASES, DB2, DB2_OR_DB3, Database, which_of_two
 from emgpose.recording.ninapro_glove import angle_columns, joint_angles_of
-from emgpose.recording.spool import Spool
+from emgpose.recording.spool import Spool, SpooledFiles, filling
 
 # Labels of movements that belong to each sample.
 MOVEMENT_FIELDS: Final = ("stimulus", "restimulus", "repetition", "rerepetition")
 _EMG, _ANGLES, _ORDER, _GLOVE = "emg", "angles", "order_of_angles", "glove"
-# S1_E1_A1.mat (DB2, DB5, DB8, DB9) or S1_A1_E1.mat (DB1, DB3).
+# S1_E1_A1.mat (DB2, DB5, DB8, DB9) or S1_A1_E1.mat (DB1, DB3), perhaps with the database before it.
 _FILE_NAME: Final = re.compile(
-    r"S(?P<subject>\d{1,4})_(?:E(?P<e>\d)_A(?P<a>\d)|A(?P<a2>\d)_E(?P<e2>\d))", re.IGNORECASE
+    r"(?:DB\d+[ _-])?S(?P<subject>\d{1,4})_(?:E(?P<e>\d)_A(?P<a>\d)|A(?P<a2>\d)_E(?P<e2>\d))", re.IGNORECASE
 )
 _MAX_CHANNELS: Final = 64
 _BLOCK_ROWS: Final = 65_536
@@ -58,12 +57,14 @@ class NinaproReader:
         EMG channels by name (`emg0` ...) or number; all by default.
     angles_path : Path, optional
         The file of DB9 for the same subject and exercise.
+    database : `DB2` or `DB3`, optional
+        For a file of one of the two whose name and folders do not tell which.
 
     Raises
     ------
     SessionFormatError : the file is damaged, or holds neither EMG nor calibrated angles.
     DataError : the rate given is not the database's, or the file of DB9 belongs to other samples.
-    ConfigError : a channel does not exist.
+    ConfigError : a channel does not exist, or the file is not of the database given.
     """
 
     def __init__(
@@ -73,9 +74,10 @@ class NinaproReader:
         channels: Sequence[str | int] | None = None,
         *,
         angles_path: Path | None = None,
+        database: str | None = None,
     ) -> None:
         self._path, self._angles_path = Path(path), Path(angles_path) if angles_path is not None else None
-        self._version = file_version(self._files())
+        self._unpacked = SpooledFiles(self._files())
         self._shapes = mat_shapes(self._path)
         self._n_samples, self._n_emg = self._size()
         names = tuple(f"emg{number}" for number in range(self._n_emg))
@@ -83,12 +85,8 @@ class NinaproReader:
         self._columns = self._find_angles()
         if self._angles_path is not None:
             self._require_same_glove(self._angles_path)
-        self._spool: Spool | None = None
-        self._process = 0
-        self._facts = self._read_facts(rate_hz, tuple(names[column] for column in self._chosen))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_spool": None}
+        chosen = tuple(names[column] for column in self._chosen)
+        self._facts = self._read_facts(self._database(database), rate_hz, chosen)
 
     @property
     def facts(self) -> SessionFacts:
@@ -110,9 +108,7 @@ class NinaproReader:
 
     def close(self) -> None:
         """Throw the unpacked rows away."""
-        if self._spool is not None and self._process == os.getpid():
-            self._spool.close()
-        self._spool = None
+        self._unpacked.close()
 
     def movement_labels(self) -> dict[str, NDArray[np.int16]]:
         """Read which movement and repetition each sample belongs to, (time,) each: those fields that the file has.
@@ -181,15 +177,16 @@ class NinaproReader:
                 "two; in DB9, subject 27 + n is subject n of DB2 and 67 + n is subject n of DB5"
             )
 
-    def _read_facts(self, rate_hz: float | None, channel_names: tuple[str, ...]) -> SessionFacts:
-        database = self._database()
-        subject, exercise, acquisition = self._who(database)
+    def _read_facts(
+        self, database: Database | None, rate_hz: float | None, channel_names: tuple[str, ...]
+    ) -> SessionFacts:
+        subject, exercise, acquisition = self._who()
         missing = note_on_missing_joints(tuple(joint for joint in JOINTS if joint not in self._columns))
         attributes: dict[str, Any] = {"subject": subject, "exercise": exercise, "acquisition": acquisition}
         attributes = {name: value for name, value in attributes.items() if value is not None}
         if self._columns:
             attributes[KNOWN_JOINTS] = ",".join(joint for joint in JOINTS if joint in self._columns)
-        name = database.name if database is not None else "ninapro"
+        name = "ninapro" if database is None or database == DB2_OR_DB3 else database.name
         return SessionFacts(
             format=f"Ninapro {database.name}" if database is not None else "Ninapro",
             sample_rate_hz=self._rate_hz(database, rate_hz),
@@ -208,22 +205,32 @@ class NinaproReader:
             attributes=attributes,
         )
 
-    def _database(self) -> Database | None:
+    def _database(self, stated: str | None) -> Database | None:
+        found = self._database_by_layout()
+        if found == DB2:
+            has_db9 = self._angles_path is not None
+            return which_of_two(self._path, self._who()[0], has_db9=has_db9, stated=stated)
+        if stated is not None:
+            layout = f"those of {found.name}" if found is not None else "of no database known here"
+            raise ConfigError(f"{self._path}: its columns are {layout}, not of {stated}; leave the database out")
+        return found
+
+    def _database_by_layout(self) -> Database | None:
         glove = self._shapes.get(_GLOVE, ((0, 0), ""))[0]
         n_glove = glove[1] if len(glove) == 2 else 0
         for database in DATABASES:
             if (self._n_emg, n_glove) == (database.n_emg, database.n_glove):
                 return database
         # The third exercise of DB2 has forces, with or without a glove.
-        is_force = self._n_emg == DATABASES[0].n_emg and "force" in self._shapes
-        return DATABASES[0] if is_force else None
+        is_force = self._n_emg == DB2.n_emg and "force" in self._shapes
+        return DB2 if is_force else None
 
     def _rate_hz(self, database: Database | None, given_hz: float | None) -> float:
         if database is None and given_hz is None:
             raise SessionFormatError(
                 f"{self._path}: {self._n_emg} EMG columns and {self._shapes.get(_GLOVE, ((0, 0), ''))[0][-1]} of glove "
-                "are those of no database known here (DB2, DB5, DB8), and the file does not say its rate; give it as "
-                "rate_hz (--input-rate)"
+                "are those of no database known here (DB2, DB3, DB5, DB8), and the file does not say its rate; give it "
+                "as rate_hz (--input-rate)"
             )
         if given_hz is not None:
             given_hz = checked_rate_hz(given_hz, f"{self._path}: rate_hz")
@@ -234,7 +241,7 @@ class NinaproReader:
             )
         return given_hz if database is None and given_hz is not None else database.rate_hz  # type: ignore[union-attr]
 
-    def _who(self, database: Database | None) -> tuple[int | None, int | None, int | None]:
+    def _who(self) -> tuple[int | None, int | None, int | None]:
         """Subject, exercise and acquisition: of the file's name where it tells them, else of its fields."""
         match = _FILE_NAME.match(self._path.stem)
         if match:
@@ -258,28 +265,20 @@ class NinaproReader:
         return columns
 
     def _spooled(self) -> Spool:
-        # A forked process would share the file position of its parent.
-        if self._spool is None or self._process != os.getpid():
-            require_same_version(self._path, self._version, file_version(self._files()))
-            spool = Spool(self._spool_columns())
-            try:
-                self._fill(spool)
-            except BaseException:
-                spool.close()
-                raise
-            self._spool, self._process = spool, os.getpid()
-        return self._spool
+        return self._unpacked.spool(self._unpack)
 
-    def _fill(self, spool: Spool) -> None:
-        if self._chosen:
-            for rows in _blocks(mat_numbers(self._path, _EMG)):
-                spool.append("emg", rows[:, self._chosen])
-        if self._columns:
-            path, _ = self._angles_source()
-            for number, rows in enumerate(_blocks(mat_numbers(path, _ANGLES))):
-                joint_angles = joint_angles_of(rows, self._columns)
-                require_radians(joint_angles, number * _BLOCK_ROWS, f"{path}: {_ANGLES}")
-                spool.append("joint_angles", joint_angles)
+    def _unpack(self) -> Spool:
+        with filling(self._spool_columns()) as spool:
+            if self._chosen:
+                for rows in _blocks(mat_numbers(self._path, _EMG)):
+                    spool.append("emg", rows[:, self._chosen])
+            if self._columns:
+                path, _ = self._angles_source()
+                for number, rows in enumerate(_blocks(mat_numbers(path, _ANGLES))):
+                    joint_angles = joint_angles_of(rows, self._columns)
+                    require_radians(joint_angles, number * _BLOCK_ROWS, f"{path}: {_ANGLES}")
+                    spool.append("joint_angles", joint_angles)
+        return spool
 
 
 def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:

@@ -5,7 +5,6 @@ checked before a number is used.
 """
 
 import math
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,9 +18,8 @@ from emgpose.hand import N_JOINTS
 from emgpose.recording.channels import select_channels
 from emgpose.recording.columns import note_on_ignored, require_radians, table_rate_hz
 from emgpose.recording.facts import SessionFacts, checked_rate_hz
-from emgpose.recording.file_version import file_version, require_same_version
 from emgpose.recording.session import CHUNK_SAMPLES
-from emgpose.recording.spool import Spool
+from emgpose.recording.spool import Spool, SpooledFiles, filling
 
 _FLOATS: Final = ("float16", "float32", "float64")
 _DTYPES: Final = {
@@ -57,10 +55,8 @@ class NpzReader:
 
     def __init__(self, path: Path, rate_hz: float | None = None, channels: Sequence[str | int] | None = None) -> None:
         self._path = Path(path)
-        self._spool: Spool | None = None
-        self._process = 0
-        self._version = file_version([self._path])
-        self._unpack()
+        self._unpacked = SpooledFiles([self._path])
+        self._unpacked.spool(self._unpack)
         n_samples = self._n_samples
         names = tuple(f"emg{number}" for number in range(self._n_channels))
         self._chosen = select_channels(names, channels, str(path)) if names else []
@@ -82,9 +78,6 @@ class NpzReader:
             start_s=start_s,
             notes=(*notes, *note_on_ignored(self._ignored)),
         )
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_spool": None}
 
     @property
     def facts(self) -> SessionFacts:
@@ -108,9 +101,7 @@ class NpzReader:
 
     def close(self) -> None:
         """Throw the unpacked rows away."""
-        if self._spool is not None and self._process == os.getpid():
-            self._spool.close()
-        self._spool = None
+        self._unpacked.close()
 
     def _rate_hz(self, given_hz: float | None) -> tuple[float, float | None, tuple[str, ...]]:
         where = str(self._path)
@@ -123,23 +114,19 @@ class NpzReader:
         return table_rate_hz(times, self._n_samples, stated_hz if given_hz is None else given_hz, where)
 
     def _rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        if self._spool is None or self._process != os.getpid():
-            require_same_version(self._path, self._version, file_version([self._path]))
-            self._unpack()
-        if self._spool is None:
-            raise SessionFormatError(f"{self._path}: expected arrays, found none")
+        spool = self._unpacked.spool(self._unpack)
         shape, _, fortran = self._arrays[name]
         if not fortran:
-            return self._spool.read(name, start, stop)
+            return spool.read(name, start, stop)
         # Column after column in the file: row r of column c is element c * n + r.
         n, width = shape
-        columns = [self._spool.read(name, column * n + start, column * n + stop) for column in range(width)]
+        columns = [spool.read(name, column * n + start, column * n + stop) for column in range(width)]
         return np.stack(columns, axis=1)
 
-    def _unpack(self) -> None:
+    def _unpack(self) -> Spool:
         try:
             with zipfile.ZipFile(self._path) as archive:
-                self._unpack_members(archive)
+                return self._unpack_members(archive)
         except EmgPoseError:
             raise
         except Exception as error:  # zipfile and NumPy's header parser raise almost any type on a damaged archive
@@ -151,7 +138,7 @@ class NpzReader:
             f"{self._path}: cannot be read as NPZ: {reason}; the file is damaged or no NPZ archive"
         )
 
-    def _unpack_members(self, archive: zipfile.ZipFile) -> None:
+    def _unpack_members(self, archive: zipfile.ZipFile) -> Spool:
         names = archive.namelist()
         if len(set(names)) != len(names):
             raise SessionFormatError(f"{self._path}: an array stands twice in the archive")
@@ -164,22 +151,17 @@ class NpzReader:
                 with archive.open(f"{name}.npy") as member:
                     self._arrays[name] = self._read_header(name, member, archive.getinfo(f"{name}.npy"))
         self._check_shapes()
-        spool = Spool(
-            {
-                name: (np.dtype(dtype), None if fortran or len(shape) == 1 else shape[1])
-                for name, (shape, dtype, fortran) in self._arrays.items()
-            }
-        )
-        try:
+        columns = {
+            name: (np.dtype(dtype), None if fortran or len(shape) == 1 else shape[1])
+            for name, (shape, dtype, fortran) in self._arrays.items()
+        }
+        with filling(columns) as spool:
             for name in self._arrays:
                 with archive.open(f"{name}.npy") as member:
                     self._read_header(name, member, archive.getinfo(f"{name}.npy"))
                     while data := member.read(_BLOCK_BYTES):
                         spool.append_bytes(name, data)
-        except BaseException:
-            spool.close()
-            raise
-        self._spool, self._process = spool, os.getpid()
+        return spool
 
     def _read_header(self, name: str, member: IO[bytes], info: zipfile.ZipInfo) -> tuple[tuple[int, ...], str, bool]:
         """Read shape, type and order of an array, leaving the member at its first element."""

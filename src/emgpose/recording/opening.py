@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from emgpose.errors import ConfigError, SessionFormatError
 from emgpose.recording.annex import require_fetched
-from emgpose.recording.bids import BidsReader, is_bids_recording
+from emgpose.recording.bids import BidsReader, is_bids_recording, refuse_unjoined
 from emgpose.recording.csv_rows import CsvRows
 from emgpose.recording.emg2pose_hdf5 import Emg2PoseReader
 from emgpose.recording.facts import SessionReader
@@ -115,8 +115,12 @@ def open_session(
         path = Path(source)
         stored = stored_session_at(path)
         if stored is None:
-            kind = _format_of(path)
-    except (TypeError, ValueError, OSError) as error:
+            kind = format_of(path)
+    except OSError as error:
+        raise SessionFormatError(
+            f"{str(source)[:200]}: expected the path of a recording that can be read: {error.strerror or error}"
+        ) from None
+    except (TypeError, ValueError) as error:
         raise SessionFormatError(
             f"{source!a}: expected the path of a recording, an MNE Raw or a Session: {error}"
         ) from None
@@ -145,9 +149,13 @@ def recording_exists(path: Path) -> bool:
 
     Raises
     ------
-    DataError : it lies in a store that is damaged or unfinished.
+    DataError : it lies in a store that is damaged or unfinished, or in a BIDS data set where it may be one of the
+        recordings that no row of the table could be found for; the message names the first of them.
     """
-    return path.exists() or path.is_symlink() or is_in_store(path)
+    if path.exists() or path.is_symlink() or is_in_store(path):
+        return True
+    refuse_unjoined(path)
+    return False
 
 
 def _refuse(what: str, **options: object) -> None:
@@ -156,7 +164,13 @@ def _refuse(what: str, **options: object) -> None:
             raise ConfigError(f"{what} takes no {name}; leave it out")
 
 
-def _format_of(path: Path) -> FileFormat:
+def format_of(path: Path) -> FileFormat:
+    """Tell the format of a file.
+
+    Raises
+    ------
+    SessionFormatError : there is no such file, or its format is not known.
+    """
     if path.is_dir():
         raise SessionFormatError(
             f"{path}: is a folder, expected one recording; emgpose check and evaluate take folders"
@@ -166,6 +180,7 @@ def _format_of(path: Path) -> FileFormat:
         # A WFDB record may be named without an ending.
         if path.with_name(f"{path.name}.hea").is_file():
             return _named("WFDB")
+        refuse_unjoined(path)
         raise SessionFormatError(f"{path}: no such file")
     if not path.is_file():
         raise SessionFormatError(f"{path}: expected a regular file, got a device, pipe or socket")

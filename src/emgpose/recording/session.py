@@ -6,7 +6,6 @@ depend on the format (ranges, validity of labels, chunks, runs) lives here.
 
 import operator
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -18,77 +17,19 @@ from emgpose.errors import DataError, ShapeError
 from emgpose.hand import N_JOINTS
 from emgpose.preprocessing import Preprocessing
 from emgpose.recording.facts import SessionFacts, SessionReader
+from emgpose.recording.session_slice import SessionSlice, label_is_valid
 
-__all__ = [
-    "CHUNK_SAMPLES",
-    "NO_LABEL_RAD",
-    "Session",
-    "SessionFacts",
-    "SessionReader",
-    "SessionSlice",
-    "label_is_valid",
-]
+__all__ = ["CHUNK_SAMPLES", "Session", "SessionFacts", "SessionReader", "SessionSlice", "label_is_valid"]
 
 CHUNK_SAMPLES: Final = 20_000
-# A label is missing where all angles are closer to zero than this, the absolute tolerance of `numpy.isclose`.
-NO_LABEL_RAD: Final = 1e-8
-
-
-@dataclass(frozen=True)
-class SessionSlice:
-    """Samples [start, start + n) of a recording.
-
-    Parameters
-    ----------
-    start : int
-        Number of the first sample in the recording.
-    emg : array, shape (time, channel), float32
-        No columns where the recording has no EMG.
-    joint_angles : array, shape (time, joint=20), float32 [rad]
-        NaN where the recording has no joint angles. Rows that are not valid may hold anything.
-    valid : array, shape (time,), bool
-        True where the joint angles can be used.
-    """
-
-    start: int
-    emg: NDArray[np.float32]
-    joint_angles: NDArray[np.float32]
-    valid: NDArray[np.bool_]
-
-    @property
-    def stop(self) -> int:
-        """One past the last sample."""
-        return self.start + len(self.valid)
-
-    def part(self, start: int, stop: int) -> "SessionSlice":
-        """Give what lies inside samples [start, stop), as views; perhaps nothing."""
-        first = min(max(start, self.start), self.stop)
-        inside = slice(first - self.start, max(stop, first) - self.start)
-        return SessionSlice(first, self.emg[inside], self.joint_angles[inside], self.valid[inside])
-
-
-def label_is_valid(joint_angles: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-    """Tell which samples have a label.
-
-    Parameters
-    ----------
-    joint_angles : array, shape (time, joint=20) [rad]
-
-    Returns
-    -------
-    array, shape (time,), bool. False where all angles are close to zero, or any is NaN or Inf.
-
-    Source: emg2pose data set (Salter et al. 2024); non-finite labels are our addition.
-    """
-    present = (np.abs(joint_angles) > NO_LABEL_RAD).any(axis=1)
-    return np.asarray(present & np.isfinite(joint_angles).all(axis=1))
 
 
 class Session:
     """A recording, read when asked and only as far as asked.
 
     Pickling keeps the path and facts, not the open file. Works as a context manager; after `close` it opens its file
-    again when it is read.
+    again when it is read. Whatever reads takes samples [start, stop), to the end by default, and raises ShapeError
+    where these are not whole numbers inside the recording, and DataError where the file cannot be read.
 
     Parameters
     ----------
@@ -202,64 +143,29 @@ class Session:
         return self.facts.preprocessing
 
     def emg(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
-        """Read EMG.
-
-        Parameters
-        ----------
-        start, stop : int
-            Samples [start, stop); to the end by default.
-
-        Returns
-        -------
-        array, shape (time, channel), float32, in `emg_unit`.
+        """Read EMG, shape (time, channel), float32, in `emg_unit`.
 
         Raises
         ------
-        DataError : the recording has no EMG, or its file cannot be read.
-        ShapeError : the range is not inside the recording.
+        DataError : the recording has no EMG.
         """
         if not self.has_emg:
             raise DataError(f"session {self.name}: expected EMG, the recording holds joint angles only")
         return self._read(start, stop, "emg")["emg"]
 
     def joint_angles(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
-        """Read the recorded joint angles, valid or not.
-
-        Parameters
-        ----------
-        start, stop : int
-            Samples [start, stop); to the end by default.
-
-        Returns
-        -------
-        array, shape (time, joint=20), float32 [rad].
+        """Read the recorded joint angles, valid or not, shape (time, joint=20), float32 [rad].
 
         Raises
         ------
-        DataError : the recording has no joint angles, or its file cannot be read.
-        ShapeError : the range is not inside the recording.
+        DataError : the recording has no joint angles.
         """
         if not self.has_joint_angles:
             raise DataError(f"session {self.name}: expected joint angles, the recording holds EMG only")
         return self._read(start, stop, "joint_angles")["joint_angles"]
 
     def valid(self, start: int = 0, stop: int | None = None) -> NDArray[np.bool_]:
-        """Tell which samples have a usable label; none where the recording has no joint angles.
-
-        Parameters
-        ----------
-        start, stop : int
-            Samples [start, stop); to the end by default.
-
-        Returns
-        -------
-        array, shape (time,), bool.
-
-        Raises
-        ------
-        DataError : the file cannot be read.
-        ShapeError : the range is not inside the recording.
-        """
+        """Tell which samples have a usable label, shape (time,), bool; none where there are no joint angles."""
         start, stop = self._range(start, stop)
         if not self.has_joint_angles:
             return np.zeros(stop - start, dtype=np.bool_)
@@ -270,23 +176,10 @@ class Session:
         return np.concatenate(list(parts))
 
     def time_s(self, start: int = 0, stop: int | None = None) -> NDArray[np.float64]:
-        """Read the time stamps of the file; where it has none, sample number over rate from `start_s` (or 0) on.
+        """Read the time stamps of the file, shape (time,), float64 [s]; they jitter in emg2pose files.
 
-        The stamps of emg2pose files jitter: for intervals use sample numbers and `sample_rate_hz`.
-
-        Parameters
-        ----------
-        start, stop : int
-            Samples [start, stop); to the end by default.
-
-        Returns
-        -------
-        array, shape (time,), float64 [s].
-
-        Raises
-        ------
-        DataError : the file cannot be read.
-        ShapeError : the range is not inside the recording.
+        Where there are none, sample number over rate, from `start_s` (or 0) on. For intervals use sample numbers and
+        `sample_rate_hz`.
         """
         start, stop = self._range(start, stop)
         values = self._read(start, stop, "time_s")
@@ -297,20 +190,7 @@ class Session:
     def read(self, start: int = 0, stop: int | None = None) -> SessionSlice:
         """Read EMG, joint angles and validity together.
 
-        Parameters
-        ----------
-        start, stop : int
-            Samples [start, stop); to the end by default.
-
-        Returns
-        -------
-        SessionSlice
-            Its `emg` has no columns, its `joint_angles` are NaN, where the recording has none.
-
-        Raises
-        ------
-        DataError : the file cannot be read.
-        ShapeError : the range is not inside the recording.
+        Where the recording has none, `emg` has no columns, and `joint_angles` are NaN.
         """
         start, stop = self._range(start, stop)
         wanted = [*(["emg"] if self.has_emg else []), *(["joint_angles", "valid"] if self.has_joint_angles else [])]
@@ -330,13 +210,10 @@ class Session:
         ----------
         n_samples : int
             Length of each slice; the last may be shorter.
-        start, stop : int
-            Samples [start, stop); to the end by default.
 
         Raises
         ------
-        DataError : the file cannot be read.
-        ShapeError : the range is not inside the recording, or `n_samples` is below 1.
+        ShapeError : `n_samples` is below 1.
         """
         start, stop = self._range(start, stop)
         if n_samples < 1:
@@ -349,10 +226,6 @@ class Session:
         Returns
         -------
         list of (start, stop), half-open and in order. The first call reads all labels, chunk by chunk.
-
-        Raises
-        ------
-        DataError : the file cannot be read.
         """
         if self._valid_runs is None:
             # A prepared store knows them without reading a sample.

@@ -5,7 +5,6 @@ grow with its length.
 """
 
 import io
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,9 +17,8 @@ from emgpose.hand import N_JOINTS
 from emgpose.recording.channels import select_channels
 from emgpose.recording.columns import find_columns, note_on_ignored, require_radians, table_rate_hz
 from emgpose.recording.facts import SessionFacts
-from emgpose.recording.file_version import file_version, require_same_version
 from emgpose.recording.session import CHUNK_SAMPLES
-from emgpose.recording.spool import Spool
+from emgpose.recording.spool import Spool, SpooledFiles, filling
 
 _DELIMITERS: Final = (",", ";", "\t")
 _BLOCK_BYTES: Final = 1 << 22
@@ -51,29 +49,24 @@ class CsvReader:
 
     def __init__(self, path: Path, rate_hz: float | None = None, channels: Sequence[str | int] | None = None) -> None:
         self._path = Path(path)
+        self._unpacked = SpooledFiles([self._path])
         header, self._delimiter = read_header(self._path)
         self._columns = find_columns(header, str(self._path))
-        self._version = file_version([self._path])
         chosen = select_channels(self._columns.emg_names, channels, str(path)) if self._columns.emg else []
         self._emg = tuple(self._columns.emg[column] for column in chosen)
-        self._spool: Spool | None = None
-        self._process = 0
-        n_samples = self._fill_spool()
-        times = _SpooledTimes(self._spooled(), n_samples) if self._columns.time is not None else None
-        rate_hz, start_s, notes = table_rate_hz(times, n_samples, rate_hz, str(path))
+        spool = self._spooled()
+        times = _SpooledTimes(spool, self._n_samples) if self._columns.time is not None else None
+        rate_hz, start_s, notes = table_rate_hz(times, self._n_samples, rate_hz, str(path))
         self._facts = SessionFacts(
             format="CSV",
             sample_rate_hz=rate_hz,
-            n_samples=n_samples,
+            n_samples=self._n_samples,
             channel_names=tuple(self._columns.emg_names[column] for column in chosen),
             has_joint_angles=bool(self._columns.joints),
             session=self._path.stem,
             start_s=start_s,
             notes=(*notes, *note_on_ignored(self._columns.ignored), *self._notes_on_end),
         )
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_spool": None}
 
     @property
     def facts(self) -> SessionFacts:
@@ -92,9 +85,7 @@ class CsvReader:
 
     def close(self) -> None:
         """Throw the binary rows away."""
-        if self._spool is not None and self._process == os.getpid():
-            self._spool.close()
-        self._spool = None
+        self._unpacked.close()
 
     def _spool_columns(self) -> dict[str, tuple[np.dtype[Any], int | None]]:
         float32 = np.dtype(np.float32)
@@ -110,34 +101,17 @@ class CsvReader:
         return columns
 
     def _spooled(self) -> Spool:
-        # A forked process would share the file position of its parent.
-        if self._spool is None or self._process != os.getpid():
-            require_same_version(self._path, self._version, file_version([self._path]))
-            self._fill_spool()
-        if self._spool is None:
-            raise SessionFormatError(f"{self._path}: expected rows, found none")
-        return self._spool
+        return self._unpacked.spool(self._unpack)
 
-    def _fill_spool(self) -> int:
-        spool = Spool(self._spool_columns())
-        n_rows = 0
-        self._notes_on_end: tuple[str, ...] = ()
-        try:
-            for block in line_blocks(self._path):
-                rows = parse_lines(
-                    block, n_rows, self._columns.used, self._columns.n_columns, self._delimiter, str(self._path)
-                )
-                self._append(spool, rows, n_rows)
-                n_rows += len(rows)
-                if not block.endswith((b"\n", b"\r")):
-                    self._notes_on_end = ("the last row has no line end, so it may have been cut short",)
-            if not n_rows:
-                raise SessionFormatError(f"{self._path}: expected rows of numbers below the header, found none")
-        except BaseException:
-            spool.close()
-            raise
-        self._spool, self._process = spool, os.getpid()
-        return n_rows
+    def _unpack(self) -> Spool:
+        with filling(self._spool_columns()) as spool:
+            columns = self._columns
+            for n_before, rows, has_end in read_rows(self._path, columns.used, columns.n_columns, self._delimiter):
+                self._append(spool, rows, n_before)
+                self._n_samples = n_before + len(rows)
+                cut_off = () if has_end else ("the last row has no line end, so it may have been cut short",)
+                self._notes_on_end: tuple[str, ...] = cut_off
+        return spool
 
     def _append(self, spool: Spool, rows: NDArray[np.float64], n_before: int) -> None:
         place = {column: number for number, column in enumerate(self._columns.used)}
@@ -197,13 +171,43 @@ def read_header(path: Path) -> tuple[list[str], str]:
     return header, delimiter
 
 
-def line_blocks(path: Path) -> Iterator[bytes]:
-    """Give whole lines below the header, some megabytes at a time; empty lines at the end of the file are left out.
+def read_rows(
+    path: Path, used: Sequence[int], n_columns: int, delimiter: str
+) -> Iterator[tuple[int, NDArray[np.float64], bool]]:
+    """Read the rows below the header, some megabytes at a time.
+
+    Parameters
+    ----------
+    path : Path
+    used : sequence of int
+        Columns to read, rising.
+    n_columns : int
+        In every row.
+    delimiter : str
+
+    Yields
+    ------
+    n_before : int
+        Rows before these.
+    rows : float64 array, shape (row, used column)
+    has_end : bool
+        Whether the last of them ends its line, as every row should.
 
     Raises
     ------
-    SessionFormatError : the file cannot be read.
+    SessionFormatError : the file cannot be read, has no rows, or a row is not as it should be.
     """
+    n_rows = 0
+    for block in _line_blocks(path):
+        rows = _parse_lines(block, n_rows, used, n_columns, delimiter, str(path))
+        yield n_rows, rows, block.endswith((b"\n", b"\r"))
+        n_rows += len(rows)
+    if not n_rows:
+        raise SessionFormatError(f"{path}: expected rows of numbers below the header, found none")
+
+
+def _line_blocks(path: Path) -> Iterator[bytes]:
+    """Give whole lines below the header; empty lines at the end of the file are left out."""
     try:
         with path.open("rb") as file:
             file.readline(_MAX_LINE_BYTES)
@@ -224,26 +228,10 @@ def line_blocks(path: Path) -> Iterator[bytes]:
         raise SessionFormatError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def parse_lines(
+def _parse_lines(
     block: bytes, n_before: int, used: Sequence[int], n_columns: int, delimiter: str, where: str
 ) -> NDArray[np.float64]:
-    """Turn lines into numbers, (row, used column).
-
-    Parameters
-    ----------
-    block : bytes
-    n_before : int
-        Rows before these, for messages.
-    used : sequence of int
-        Columns to read, rising.
-    n_columns : int
-        In every row.
-    delimiter, where : str
-
-    Raises
-    ------
-    SessionFormatError : a cell is no number, or a row has another number of cells.
-    """
+    """Turn lines into numbers, (row, used column)."""
     import pandas as pd
 
     stripped = block.rstrip(b"\r\n \t" if delimiter != "\t" else b"\r\n")

@@ -7,7 +7,7 @@ between two poses no further apart than 0.1 s, both fresh, the angles are interp
 valid.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from emgpose.recording.columns import require_radians
 from emgpose.recording.facts import SessionFacts
 from emgpose.recording.file_version import file_version, require_same_version
 from emgpose.recording.stamps import StampCounter
-from emgpose.recording.stream_header import find_emg
+from emgpose.recording.stream_header import StreamDescription, find_emg
 from emgpose.recording.xdf_streams import Header, XdfStream, choose_emg, read_xdf
 
 POSE_TYPE: Final = "HandPose"
@@ -146,9 +146,7 @@ class XdfReader:
             notes=(
                 *(f"the file may be damaged; its reader says: {text}" for text in warnings[:1]),
                 *gaps,
-                *(("the stream of joint angles holds no samples",) if self._expects_poses and labels is None else ()),
-                *((f"joint angles come from stream {labels.name!a}",) if labels is not None else ()),
-                *((f"they are what model {predicted_by!a} predicted, not a measurement",) if predicted_by else ()),
+                *self._notes_on_poses(labels),
             ),
             attributes={
                 "simulated": emg.is_simulated,
@@ -156,6 +154,15 @@ class XdfReader:
                 **({"joint_angles_predicted_by": predicted_by} if predicted_by else {}),
             },
         )
+
+    def _notes_on_poses(self, labels: StreamDescription | None) -> Iterator[str]:
+        if labels is None:
+            if self._expects_poses:
+                yield "the stream of joint angles holds no samples"
+            return
+        yield f"joint angles come from stream {labels.name!a}"
+        if predicted_by := labels.own.get("model"):
+            yield f"they are what model {predicted_by!a} predicted, not a measurement"
 
     def _chosen(self, headers: Sequence[Header]) -> list[Header]:
         poses = [header for header in headers if header["type"] == POSE_TYPE]

@@ -24,7 +24,6 @@ def recorded_motion(
     *,
     seconds: float | None = None,
     start_s: float = 0.0,
-    motion_rate_hz: float = _RATE_HZ,
 ) -> Motion:
     """Make a movement of recorded joint angles.
 
@@ -42,24 +41,19 @@ def recorded_motion(
         Length; the recording's own by default.
     start_s : float
         Where in the recording to begin; counted on through repetitions.
-    motion_rate_hz : float
-        Rate of the movement.
 
     Returns
     -------
     Motion
-        With `valid` False where angles were bridged.
+        At 200 Hz, with `valid` False where angles were bridged.
 
     Raises
     ------
     DataError : the recording cannot be read, or has less than two usable samples.
-    ConfigError : a length, start or rate is impossible.
+    ConfigError : a length or start is impossible.
     """
-    if not (start_s >= 0 and motion_rate_hz > 0 and (seconds is None or seconds > 0)):
-        raise ConfigError(
-            f"recorded motion: expected start_s >= 0, seconds > 0 and motion_rate_hz > 0, got {start_s:g}, {seconds} "
-            f"and {motion_rate_hz:g}"
-        )
+    if not (start_s >= 0 and (seconds is None or seconds > 0)):
+        raise ConfigError(f"recorded motion: expected start_s >= 0 and seconds > 0, got {start_s:g} and {seconds}")
     with open_session(source, rate_hz=rate_hz) as session:
         if not session.has_joint_angles:
             raise DataError(f"{source}: expected joint angles to move by, got a recording without them")
@@ -69,9 +63,7 @@ def recorded_motion(
     if usable.sum() < 2:
         raise DataError(f"{name}: expected at least two samples with joint angles, got {int(usable.sum())}")
     cycle, cycle_valid = _cycle(angles, usable, from_hz)
-    return _played(
-        cycle, cycle_valid, from_hz, len(angles) / from_hz if seconds is None else seconds, start_s, motion_rate_hz
-    )
+    return _played(cycle, cycle_valid, from_hz, len(angles) / from_hz if seconds is None else seconds, start_s)
 
 
 def _cycle(
@@ -92,20 +84,15 @@ def _cycle(
 
 
 def _played(
-    cycle: NDArray[np.float64],
-    valid: NDArray[np.bool_],
-    from_hz: float,
-    seconds: float,
-    start_s: float,
-    to_hz: float,
+    cycle: NDArray[np.float64], valid: NDArray[np.bool_], from_hz: float, seconds: float, start_s: float
 ) -> Motion:
-    """Play a cycle from a start for some time, at another rate."""
+    """Play a cycle from a start for some time, at the movement's rate."""
     period = len(cycle)
-    n = max(2, int(np.ceil(round(seconds * to_hz, 6))))
-    places = (start_s + np.arange(n) / to_hz) * from_hz % period
+    n = max(2, int(np.ceil(round(seconds * _RATE_HZ, 6))))
+    places = (start_s + np.arange(n) / _RATE_HZ) * from_hz % period
     closed = np.concatenate([cycle, cycle[:1]])
     joint_angles = CubicSpline(np.arange(period + 1), closed, bc_type="periodic")(places)
     low = np.minimum(places.astype(np.int64), period - 1)
     good = valid[low] & (valid[(low + 1) % period] | (places == low))
     load = np.full((n, len(FINGERS)), _GRAVITY)
-    return Motion(joint_angles, np.zeros((n, 2)), load, to_hz, good)
+    return Motion(joint_angles, np.zeros((n, 2)), load, _RATE_HZ, good)

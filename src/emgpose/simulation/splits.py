@@ -14,6 +14,7 @@ choice of held-out stages are our own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 from emgpose.errors import ConfigError
@@ -160,6 +161,33 @@ def plan_recordings(
     ConfigError : fewer than 3 users, 2 stages, 2 repeats or 1 placement: some condition would have no recording; or
         more than a million recordings.
     """
+    trained, held_out = chosen_stages(n_stages)
+    _require_counts(n_users * n_stages * placements * repeats * len(SIDES), placements, repeats)
+    roles = [role for role, count in split_of_users(n_users).items() for _ in range(count)]
+    laid_out = product(enumerate(roles), (*trained, *held_out), range(placements), range(repeats), SIDES)
+    plan = []
+    for number, ((user_number, role), stage, placement, repeat, side) in enumerate(laid_out):
+        split, generalization = _split(role, stage in held_out, repeat == repeats - 1)
+        plan.append(
+            PlannedRecording(
+                number=number,
+                user=f"{prefix}-u{user_number:03d}",
+                user_number=user_number,
+                stage=stage,
+                side=side,
+                placement=placement,
+                repeat=repeat,
+                held_out_user=role != "train",
+                held_out_stage=stage in held_out,
+                split=split,
+                generalization=generalization,
+                placement_split="test" if 0 < placement == placements - 1 else "train",
+            )
+        )
+    return plan
+
+
+def _require_counts(n_recordings: int, placements: int, repeats: int) -> None:
     if placements < 1:
         raise ConfigError(f"placements: expected at least 1, got {placements}")
     if repeats < MIN_REPEATS:
@@ -167,38 +195,11 @@ def plan_recordings(
             f"repeats: expected at least {MIN_REPEATS}, got {repeats}; the last one is the condition `seen`, which is "
             "never trained on"
         )
-    trained, held_out = chosen_stages(n_stages)
-    n_recordings = n_users * n_stages * placements * repeats * len(SIDES)
     if n_recordings > MAX_RECORDINGS:
         raise ConfigError(
             f"users x stages x placements x repeats x {len(SIDES)} hands: expected at most {MAX_RECORDINGS:,} "
             f"recordings, got {n_recordings:,}"
         )
-    roles = [role for role, count in split_of_users(n_users).items() for _ in range(count)]
-    plan: list[PlannedRecording] = []
-    for user_number, role in enumerate(roles):
-        for stage in (*trained, *held_out):
-            for placement in range(placements):
-                for repeat in range(repeats):
-                    split, generalization = _split(role, stage in held_out, repeat == repeats - 1)
-                    plan += [
-                        PlannedRecording(
-                            number=len(plan) + offset,
-                            user=f"{prefix}-u{user_number:03d}",
-                            user_number=user_number,
-                            stage=stage,
-                            side=side,
-                            placement=placement,
-                            repeat=repeat,
-                            held_out_user=role != "train",
-                            held_out_stage=stage in held_out,
-                            split=split,
-                            generalization=generalization,
-                            placement_split="test" if 0 < placement == placements - 1 else "train",
-                        )
-                        for offset, side in enumerate(SIDES)
-                    ]
-    return plan
 
 
 def _split(role: str, held_out_stage: bool, last_repeat: bool) -> tuple[str, str]:

@@ -1,13 +1,14 @@
 """The store's folder while it is being made: claimed for one run at a time, and cleared of what kills left behind."""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final
 
 from emgpose.atomic import write_text_atomically
-from emgpose.errors import ConfigError, DataError
+from emgpose.errors import ConfigError, DataError, EmgPoseError
 from emgpose.recording.store.layout import (
     LOCK_FILE,
     SHARDS_FOLDER,
@@ -33,7 +34,8 @@ def require_apart(root: Path, out: Path) -> None:
     """
     if is_store(root.parent if root.is_file() else root):
         raise ConfigError(f"{root}: is a prepared store already; give the folder of the recordings")
-    source, target = root.resolve(), out.resolve()
+    # Not `Path.resolve`, which raises where links lead in a circle.
+    source, target = (Path(os.path.realpath(path)) for path in (root, out))
     source = source.parent if source.is_file() else source
     if source == target or source in target.parents or target in source.parents:
         raise ConfigError(f"{out}: the store must not lie in the folder of the recordings, nor they in it")
@@ -58,7 +60,22 @@ def claimed(out: Path) -> Iterator[None]:
     with _open_lock(out) as file:
         if not _locks(file):
             raise DataError(f"{out}: another `emgpose prepare` is at work on this store; wait for it to end")
-        yield
+        try:
+            yield
+        except (EmgPoseError, OSError):
+            _give_up(out)
+            raise
+
+
+def _give_up(out: Path) -> None:
+    """Leave a folder in which no shard was made to the next attempt, perhaps with other settings."""
+    settings = out / UNFINISHED_FOLDER / SETTINGS_FILE
+    if {path for path in out.rglob("*") if path.is_file()} <= {settings, out / LOCK_FILE}:
+        for folder in (out / UNFINISHED_FOLDER, out / SHARDS_FOLDER):
+            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            (out / LOCK_FILE).unlink()
+            out.rmdir()
 
 
 def _open_lock(out: Path) -> IO[Any]:
@@ -145,8 +162,8 @@ def require_space(out: Path, paths: list[Path]) -> None:
     free = shutil.disk_usage(out).free
     if needed > free:
         raise DataError(
-            f"{out}: about {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free there; make room, or choose "
-            "another disk"
+            f"{out}: about {needed / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free there; make room, or "
+            "choose another disk"
         )
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 # About 60 MB for recordings of a minute: what a kill costs each worker, and 3,157 files for the whole data set.
 SESSIONS_PER_SHARD: Final = 8
 
-# Size [bytes] and time of change [ns]; None where there is no file that may be read.
+# Size [bytes], time of change of the content [ns] and of anything about the file [ns], which nobody can set back; None
+# where there is no file that may be read.
 SourceVersion = list[int] | None
 
 
@@ -47,14 +48,14 @@ class PlannedShard:
 
 
 def source_version(path: Path) -> SourceVersion:
-    """Size and time of change of an original; None where it cannot be read, so that it is tried again once it can."""
+    """Size and times of change of an original; None where it cannot be read, so that it is tried again once it can."""
     try:
         status = path.stat()
     except OSError:
         return None
     if not os.access(path, os.R_OK):
         return None
-    return [status.st_size, status.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def plan_shards(root: Path, table: "pd.DataFrame") -> list[PlannedShard]:

@@ -113,9 +113,11 @@ def prepare_store(
     """
     if workers < 1:
         raise ConfigError(f"workers: expected at least 1, got {workers}")
+    if dask is not None and workers != 1:
+        raise ConfigError(f"workers {workers}: those of the Dask scheduler {dask} are used; give one of the two")
     root, out = Path(root), Path(out).absolute()
-    folder.require_apart(root, out)
     table = read_metadata(root)
+    folder.require_apart(root, out)
     plan = plan_shards(root, table)
     tell = on_progress or _say_nothing
 

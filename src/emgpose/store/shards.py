@@ -9,7 +9,7 @@ import numpy as np
 
 from emgpose.atomic import write_text_atomically
 from emgpose.errors import DataError
-from emgpose.recording.opening import open_session
+from emgpose.recording.opening import open_session, recording_exists
 from emgpose.recording.session import Session
 from emgpose.recording.store.check import damaged_chunks
 from emgpose.recording.store.facts_text import facts_to_text, stored_facts
@@ -78,7 +78,7 @@ def _write(path: Path, shard: PlannedShard, float16: bool, left_out: dict[str, s
 
 def _opened(source: Path) -> Session:
     with blamed_on_source():
-        if not source.exists() and not source.is_symlink():
+        if not recording_exists(source):
             raise DataError("the file does not exist; fetch it, or take it out of the metadata table")
         return open_session(source)
 

@@ -19,9 +19,11 @@ from emgpose.errors import ConfigError, DataError
 from emgpose.evaluation.static_hand import train_median
 from emgpose.models import EmgModel
 from emgpose.recording import read_metadata, session_path
+from emgpose.timing import EMG_RATE_HZ
 from emgpose.training.augmentation import augment_emg, check_rotation
-from emgpose.training.batches import BatchReader, TrainBatches, ValBatches
-from emgpose.training.recordings import GIB, ModelNeeds, Progress, Recordings, require_finite_emg
+from emgpose.training.batch_reader import BatchReader
+from emgpose.training.batches import TrainBatches, ValBatches
+from emgpose.training.recordings import GIB, ModelNeeds, Progress, Recordings, emg_is_known_finite, require_finite_emg
 from emgpose.training.stored import StoredRecordings, store_at
 from emgpose.training.streams import check_seed
 from emgpose.training.subsets import choose_training_rows, choose_validation_rows, describe_rows
@@ -44,8 +46,17 @@ class WindowReader:
     windows: WindowDataset
     augment: AugmentConfig | None = None
 
+    def expect(self, window: int, epoch: int) -> None:
+        """Have the disk read a window meanwhile, where that can be done.
+
+        Raises
+        ------
+        DataError : its recording cannot be opened.
+        """
+        self.windows.expect(window, epoch)
+
     def __call__(self, window: int, epoch: int, room: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """Read a window of an epoch, into the room for it where that is possible; see `WindowDataset.read`.
+        """Read a window of an epoch into the room for it, or beside it where it is changed; see `WindowDataset.read`.
 
         Raises
         ------
@@ -54,12 +65,13 @@ class WindowReader:
         tensors = self.windows.read(window, epoch, room)
         index = self.windows.index
         session = self.windows.session(int(index.session[window]))
-        require_finite_emg(session, tensors["emg"].numpy(), int(tensors["start"]))
+        if not emg_is_known_finite(session):
+            require_finite_emg(session, tensors["emg"].numpy(), int(tensors["start"]))
         if self.augment is not None:
-            rate_hz = session.sample_rate_hz
-            tensors["emg"] = augment_emg(
-                tensors["emg"], self.windows.seed, epoch, window, self.augment, rate_hz=rate_hz
-            )
+            # Asked only where it is needed: opening a recording of a store for one window need not read what it is.
+            rate_hz = session.sample_rate_hz if self.augment.aggressor_probability else EMG_RATE_HZ
+            emg = augment_emg(tensors["emg"], self.windows.seed, epoch, window, self.augment, rate_hz=rate_hz)
+            tensors = tensors | {"emg": emg}
         return tensors
 
 
@@ -218,6 +230,9 @@ class PoseData(pl.LightningDataModule):
         if part not in self._readers:
             self._readers[part] = BatchReader(
                 WindowReader(self._windows[part], augment),
+                self._windows[part].layout(self._needs.n_channels),
+                # The largest share of a batch that a process has.
+                -(-self._config.batch_size // self._place()[1]),
                 workers=self._config.workers,
                 pin_memory=self._pin_memory,
                 keep_workers=keep_workers,

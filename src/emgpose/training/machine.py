@@ -114,6 +114,11 @@ def _loggers(config: TrainConfig, folder: Path, record: dict[str, Any]) -> list[
     if config.loop.logger == "none":
         return []
     if config.loop.logger == "tensorboard":
+        if find_spec("tensorboard") is None:
+            raise MissingExtraError(
+                "loop.logger=tensorboard needs the library tensorboard, which is not installed; run: "
+                'pip install "emgpose[train]", or give loop.logger=none'
+            )
         # Steps after the checkpoint will be made again.
         steps = {"purge_step": record["steps"] + 1} if record["steps"] else {}
         return [TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False, **steps)]

@@ -7,7 +7,6 @@ Source: Salter et al. 2024 (arXiv 2412.02725); the mix of two tasks is that of H
 """
 
 from collections.abc import Mapping
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -18,7 +17,6 @@ from emgpose.kinematics import HandModel, forward_kinematics
 from emgpose.models import EmgModel, PoseModel, Task
 
 Batch = Mapping[str, Tensor]
-TERMS: Final = ("angle", "fingertip")
 
 
 class PoseObjective:

@@ -19,6 +19,7 @@ from emgpose.preprocessing import Preprocessing
 from emgpose.recording import Session, SessionFacts, open_session, prepare_session
 from emgpose.recording.fingerprint import SamplesDigest, brief_digest, data_fingerprint, middle_of
 from emgpose.recording.opening import recording_exists
+from emgpose.recording.store import StoreReader
 from emgpose.windows import WindowIndex
 
 GIB: Final = 2**30
@@ -216,6 +217,11 @@ def prepare_for_training(session: Session, needs: ModelNeeds) -> Session:
     # Preparing may have read it; of thousands of recordings, few may be open at a time.
     prepared.close()
     return prepared
+
+
+def emg_is_known_finite(session: Session) -> bool:
+    """Whether nothing that is read of a recording can be NaN or Inf, so that it need not be looked at again."""
+    return isinstance(session.reader, StoreReader) and session.reader.emg_is_finite
 
 
 def require_finite_emg(session: Session, emg: NDArray[np.float32], start: int) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from emgpose.checkpoints import checkpoint_fingerprint
 from emgpose.config import TrainConfig
 from emgpose.errors import ConfigError, DataError, EmgPoseError
 from emgpose.kinematics import HandModel
@@ -32,7 +31,7 @@ from emgpose.training.module import PoseTraining
 from emgpose.training.optimisation import total_steps
 from emgpose.training.progress import TrainingProgress
 from emgpose.training.run_folder import BEST, LAST, RECORD_FILE, RunFolder, UnusableCheckpointError
-from emgpose.training.start import is_out_of_memory, starting_model
+from emgpose.training.start import is_out_of_memory, start_facts, starting_model
 from emgpose.training.stopping import INTERRUPTED, StoppedNow, StopRequest
 
 logger = logging.getLogger(__name__)
@@ -105,6 +104,7 @@ class _Parts:
     accelerator: str
     threads: int
     model: EmgModel
+    start: dict[str, Any]
     data: PoseData
 
 
@@ -122,7 +122,8 @@ def _train(config: TrainConfig, folder: RunFolder, is_first: bool) -> TrainResul
             f"{folder.path}: a run is there, but not its {RECORD_FILE}, so nothing tells what its settings were; "
             "put that file back, or choose another `out`"
         )
-    parts = _make_parts(config, folder, is_first)
+    goes_on = folder.checkpoint.exists()
+    parts = _make_parts(config, folder, is_first, before if goes_on else None)
     if before is not None and is_there:
         fingerprints = {"fingerprint": parts.data.fingerprint, "val_fingerprint": parts.data.val_fingerprint}
         records.require_same_run(before, config, fingerprints, str(folder.path))
@@ -130,7 +131,12 @@ def _train(config: TrainConfig, folder: RunFolder, is_first: bool) -> TrainResul
         if over is not None:
             logger.warning("%s: this run has reached its end already (%s); nothing was done", folder.path, over)
             return _result(folder, {**before, "stopped": over})
+        if not goes_on and is_first:
+            logger.warning("%s is not there, so this run begins again with its first step", folder.checkpoint)
         record = records.continued_record(before, config, _facts(parts))
+        if not (folder.path / BEST).is_dir():
+            # Somebody took it away; the best from here on takes its place.
+            record["best"] = None
     else:
         record = records.new_record(config, _facts(parts))
     stopped = _fit(parts, record)
@@ -142,13 +148,14 @@ def _train(config: TrainConfig, folder: RunFolder, is_first: bool) -> TrainResul
     return _result(folder, record)
 
 
-def _make_parts(config: TrainConfig, folder: RunFolder, is_first: bool) -> _Parts:
+def _make_parts(config: TrainConfig, folder: RunFolder, is_first: bool, record: dict[str, Any] | None = None) -> _Parts:
     accelerator, threads = choose_accelerator(config.loop), choose_threads(config.loop)
     torch.set_num_threads(threads)
-    model = starting_model(config)
+    model = starting_model(config, record)
+    start = start_facts(config, model, record)
     data = PoseData(config.data, config.augment, model, seed=config.seed, pin_memory=accelerator == "cuda")
     data.setup()
-    return _Parts(config, folder, is_first, accelerator, threads, model, data)
+    return _Parts(config, folder, is_first, accelerator, threads, model, start, data)
 
 
 def _is_begun(folder: RunFolder) -> bool:
@@ -193,6 +200,9 @@ def _fit(parts: _Parts, record: dict[str, Any]) -> str:
                 # Processes that this one started wait for it, and nobody else would end them.
                 launcher.kill(signal.SIGKILL)
             raise
+        finally:
+            # Lightning leaves the workers to the end of the process where a run is stopped.
+            data.teardown()
         records.set_status(
             record, records.STOPPED if keeper.stopped == INTERRUPTED else records.FINISHED, keeper.stopped
         )
@@ -236,11 +246,16 @@ def _our_errors(folder: RunFolder) -> Iterator[None]:
                 f"there is too little memory for this step; give a smaller optim.micro_batch_size, which changes no "
                 f"number; {_what_is_safe(folder)}"
             ) from error
+        if "loading state_dict" in text:
+            raise UnusableCheckpointError(
+                f"{folder.checkpoint}: holds the weights of another model than this run's; put the right one back, or "
+                "begin again in another `out`"
+            ) from error
         if "DataLoader worker" in text:
             # torch raises it wherever the first process happens to be.
             raise DataError(
-                "a process that reads windows was ended, by a SIGTERM to all processes (SIGUSR1 leaves them be) "
-                f"or for lack of memory; {_what_is_safe(folder)}"
+                f"a process that reads windows was ended, as the system does when memory is short; "
+                f"{_what_is_safe(folder)}"
             ) from error
         if isinstance(error, torch.distributed.DistBackendError) or "onnection closed" in text or "gloo" in text:
             raise DataError(
@@ -267,7 +282,7 @@ def _facts(parts: _Parts) -> dict[str, Any]:
             "n_learning": sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
             "left_context": model.left_context,
         },
-        "init": None if config.init.checkpoint is None else checkpoint_fingerprint(config.init.checkpoint),
+        **parts.start,
         "data": {
             "subset": data.subset,
             "fingerprint": data.fingerprint,

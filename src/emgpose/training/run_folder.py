@@ -33,6 +33,8 @@ CHECKPOINT_FILE: Final = "last.ckpt"
 LOCK_FILE: Final = ".lock"
 BEST: Final = "best"
 LAST: Final = "last"
+# What Lightning and we need to go on.
+_CHECKPOINT_PARTS: Final = ("pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states")
 
 
 class RunFolder:
@@ -114,9 +116,10 @@ class RunFolder:
             record = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read: {error}; choose another `out`") from None
-        if not isinstance(record, dict) or not {"config", "best", "epochs", "steps"} <= record.keys():
+        if not _is_record(record):
             raise DataError(f"{path}: this is not the record of a training run; choose another `out`")
-        return record
+        known: dict[str, Any] = record
+        return known
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Write run.json."""
@@ -186,6 +189,18 @@ class RunFolder:
                 shutil.rmtree(unfinished, ignore_errors=True)
 
 
+def _is_record(record: object) -> bool:
+    """Whether it has what going on with a run needs."""
+    if not isinstance(record, dict) or not all(isinstance(record.get(name), dict) for name in ("config", "model")):
+        return False
+    best = record.get("best", "missing")
+    if best is not None and not (
+        isinstance(best, dict) and isinstance(best.get("epoch"), int) and isinstance(best.get("val_loss"), float | int)
+    ):
+        return False
+    return all(isinstance(record.get(name), int) for name in ("epochs", "steps"))
+
+
 class UnusableCheckpointError(CheckpointError):
     """What a run was to go on from cannot be read."""
 
@@ -224,4 +239,10 @@ class WholeCheckpoints(TorchCheckpointIO):
                 f"{path}: cannot go on from this checkpoint: {reason}; begin again in another `out`, or go on from "
                 f"the models beside it with init.checkpoint"
             ) from None
+        missing = [name for name in _CHECKPOINT_PARTS if not (isinstance(checkpoint, dict) and checkpoint.get(name))]
+        if missing:
+            raise UnusableCheckpointError(
+                f"{path}: is no checkpoint that a run wrote, or not of this version: it has no {', '.join(missing)}; "
+                "put the right one back, or begin again in another `out`"
+            )
         return checkpoint

@@ -1,19 +1,28 @@
 """Where weights begin: drawn from the seed, or from a checkpoint; and which parts of them learn."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
+from typing import Any
 
 import torch
 from torch import nn
 
-from emgpose.checkpoints import load_model
+from emgpose.checkpoints import checkpoint_fingerprint, load_model
 from emgpose.config import TrainConfig
 from emgpose.errors import ConfigError
-from emgpose.models import EmgModel, build_model
+from emgpose.models import EmgModel, ModelCard, build_model, read_model_config
 from emgpose.models.config_json import nearest
 
 
-def starting_model(config: TrainConfig) -> EmgModel:
+def starting_model(config: TrainConfig, record: Mapping[str, Any] | None = None) -> EmgModel:
     """Build or load the model to train, with what must not learn frozen, in training mode.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    record : mapping, optional
+        That of a run that is gone on with. Its weights are in its own checkpoint, which is read later, so that what it
+        began from is needed no more.
 
     Raises
     ------
@@ -35,9 +44,32 @@ def starting_model(config: TrainConfig) -> EmgModel:
                 f"model.{next(iter(sizes))} is given beside init.checkpoint, which has its own sizes; leave one of "
                 "them out"
             )
-        model = load_model(config.init.checkpoint, experiment=config.model.name)
+        model = _begun_model(record) or load_model(config.init.checkpoint, experiment=config.model.name)
     freeze(model, config.init.train_only)
     train_mode(model)
+    return model
+
+
+def start_facts(config: TrainConfig, model: EmgModel, record: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Give what a record keeps of the checkpoint that a run begins from; of a run that is gone on with, what it has.
+
+    Raises
+    ------
+    CheckpointError : the checkpoint cannot be read.
+    """
+    if config.init.checkpoint is None:
+        return {"init": None}
+    if record is not None and record.get("init_card"):
+        return {name: record[name] for name in ("init", "init_card")}
+    return {"init": checkpoint_fingerprint(config.init.checkpoint), "init_card": model.card.to_config()}
+
+
+def _begun_model(record: Mapping[str, Any] | None) -> EmgModel | None:
+    """Build the model that a checkpoint gave sizes and card to; None where there is no record of that."""
+    if record is None or not record.get("init_card"):
+        return None
+    model = build_model(read_model_config(record["model"]["config"], "run.json: model.config"))
+    model.card = ModelCard.from_config(record["init_card"], "run.json: init_card")
     return model
 
 

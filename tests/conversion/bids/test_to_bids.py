@@ -81,6 +81,16 @@ def test_a_second_round_trip_changes_no_bit(made: Path) -> None:
     assert all(first[name] == second[name] for name in first if not name.endswith("_emg.json"))
 
 
+def test_the_table_comes_back_cell_by_cell(made: Path, tmp_path: Path) -> None:
+    convert_bids_to_hdf5(made / "bids", tmp_path)
+    before, after = ((folder / "metadata.csv").read_text() for folder in (made / "hdf5", tmp_path))
+    assert after.splitlines() == before.splitlines()
+    rows = list(csv.DictReader(before.splitlines()))
+    assert {(row["held_out_user"], row["held_out_stage"]) for row in rows} == {
+        (user, stage) for user in ("True", "False") for stage in ("True", "False")
+    }
+
+
 def test_metadata_and_attributes_survive(tmp_path: Path) -> None:
     attributes = {"simulated": True, "dataset": "made", "gain": 1.5}
     emg = np.ones((4100, 16), dtype="f4")
@@ -340,6 +350,17 @@ def test_hdf5_files_of_other_recordings_are_not_replaced(made: Path, tmp_path: P
     assert name.read_bytes() == before
     with pytest.raises(DataError, match="expected a BIDS data set"):
         convert_bids_to_hdf5(made / "hdf5", tmp_path / "x")
+
+
+def test_nothing_is_written_among_what_is_converted_or_what_is_somebody_elses(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="lies in the source"):
+        convert_to_bids(made / "hdf5", made / "hdf5" / "bids")
+    with pytest.raises(ConfigError, match="lies in the source"):
+        convert_bids_to_hdf5(made / "bids", made / "bids" / "hdf5")
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"expected an empty folder or a data set .*; it holds 'thesis\.txt'"):
+        convert_bids_to_hdf5(made / "bids", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_a_full_disk_ends_the_conversion(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """The exported step, before it becomes a file: for every model that streams, it is the model in calls of one size."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,15 +14,9 @@ from emgpose.live.export.step_plan import StepPlan
 from emgpose.models import MODELS, EmgModel, build_model
 from exported_models import VARIANTS, narrow_model, some_emg, some_pose
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STREAMING = [name for name in MODELS if "stream" in narrow_model(name).modes] + list(VARIANTS)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 def stepped(model: EmgModel, emg: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,8 @@ from made_poses import SCALED, FakeClock, made_chunks
 
 from emgpose.errors import ConfigError, DataError, EmgPoseError, StreamError
 from emgpose.live.chunk import EmgChunk, SourceFacts
+from emgpose.live.sinks.finishing import recover
+from emgpose.live.sinks.part_file import PartFile
 from emgpose.live.sinks.recorder import Recorder
 from emgpose.live.sinks.recording import RecordingSettings
 from emgpose.preprocessing import EMG2POSE_PREPROCESSING, Bandpass, Preprocessing, Scale
@@ -176,6 +178,7 @@ def test_another_rate_is_resampled_when_asked_with_labels_in_their_places(tmp_pa
         assert (session.n_samples, session.sample_rate_hz) == (8000, 2000.0)
         angles = session.joint_angles(0, 8000)
         assert session.valid(0, 8000).all()
+        assert session.facts.look_ahead == ("in making the recording, resampling looked 14.6 ms ahead",)
     time_s = np.arange(8000) / 2000
     truth = 0.4 + 0.3 * np.sin(2 * np.pi * 0.7 * time_s[:, None] + np.arange(20))
     # Half a sample of the fastest movement.
@@ -287,20 +290,61 @@ def test_a_folder_that_cannot_be_written_to_is_known_at_once(tmp_path: Path) -> 
         recorder.open(SCALED)
 
 
-def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_clear_error_and_keeps_what_came_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     failed = threading.Event()
+    append = PartFile.append
 
-    def full(*_: object, **__: object) -> None:
-        failed.set()
-        raise OSError(28, "No space left on device")
+    def full(self: PartFile, *values: object) -> None:
+        if self.n_rows == 2000:
+            failed.set()
+            raise OSError(28, "No space left on device")
+        append(self, *values)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("emgpose.recording.emg2pose_writer.Emg2PoseWriter.append", full)
+    monkeypatch.setattr(PartFile, "append", full)
     recorder = Recorder(tmp_path / "rec.hdf5")
     recorder.open(SCALED)
-    chunks = made_chunks(200)
-    recorder.record(chunks[0])
+    chunks = made_chunks(2200)
+    for chunk in chunks[:101]:
+        recorder.record(chunk)
     assert failed.wait(20)
-    with pytest.raises(EmgPoseError, match="No space left on device"):
+    with pytest.raises(EmgPoseError, match=r"No space left on device; make room; .* --recover .*rec\.hdf5\.part"):
+        recorder.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["rec.hdf5.part"]
+    assert recover(tmp_path / "rec.hdf5.part").n_samples == 2000
+    with open_session(tmp_path / "rec.hdf5") as session:
+        assert np.array_equal(session.emg(0, session.n_samples), whole(chunks[:100]))
+
+
+def test_a_disk_too_full_to_finish_keeps_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise DataError("rec.hdf5: No space left on device")
+
+    recorder = Recorder(tmp_path / "rec.hdf5")
+    recorder.open(SCALED)
+    for chunk in made_chunks(400):
+        recorder.record(chunk)
+    with monkeypatch.context() as patch:
+        patch.setattr("emgpose.live.sinks.finishing.Emg2PoseWriter.append", full)
+        with pytest.raises(DataError, match=r"what was recorded is kept: .* --recover .*rec\.hdf5\.part"):
+            recorder.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["rec.hdf5.part"]
+    assert recover(tmp_path / "rec.hdf5.part").n_samples == 400
+    assert live_facts(tmp_path / "rec.hdf5")["ended"] == b"closed"
+
+
+def test_a_disk_that_is_full_from_the_first_sample_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(PartFile, "append", full)
+    recorder = Recorder(tmp_path / "rec.hdf5")
+    recorder.open(SCALED)
+    recorder.record(made_chunks(200)[0])
+    with pytest.raises(DataError, match="No space left on device; make room; nothing was recorded before"):
         recorder.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -308,17 +352,15 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path, monke
 def test_a_disk_that_cannot_keep_up_ends_the_recording_and_never_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from emgpose.recording.emg2pose_writer import Emg2PoseWriter
-
     monkeypatch.setattr("emgpose.live.sinks.recorder._MAX_WAITING", 5)
     goes_on = threading.Event()
-    append = Emg2PoseWriter.append
+    append = PartFile.append
 
-    def slow(self: Emg2PoseWriter, *values: object, **more: object) -> None:
+    def slow(self: PartFile, *values: object) -> None:
         goes_on.wait(60)
-        append(self, *values, **more)  # type: ignore[arg-type]
+        append(self, *values)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Emg2PoseWriter, "append", slow)
+    monkeypatch.setattr(PartFile, "append", slow)
     chunks = made_chunks(2000)
     recorder = Recorder(tmp_path / "rec.hdf5")
     recorder.open(SCALED)

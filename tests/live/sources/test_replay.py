@@ -6,6 +6,7 @@ import pytest
 from emgpose.errors import DataError, SessionFormatError, SourceEnded
 from emgpose.live.sources.opening import open_source
 from emgpose.recording import open_session
+from emgpose.recording.emg2pose_writer import write_emg2pose_hdf5
 from emgpose.signals import EMG2POSE_PREPROCESSING
 from generated import generate_session
 
@@ -63,6 +64,15 @@ def test_facts_are_those_of_the_recording(recording):
     assert (facts.emg_unit, facts.preprocessing) == ("noise_floor", EMG2POSE_PREPROCESSING)
     assert facts.is_causal
     assert not facts.is_simulated
+
+
+def test_a_recording_that_was_resampled_when_it_was_made_is_no_causal_source(tmp_path):
+    path = tmp_path / "rec.hdf5"
+    write_emg2pose_hdf5(
+        path, np.ones((400, 16)), sample_rate_hz=2000, user="u", stage="s", side="left",
+        attributes={"look_ahead": "resampling looked 14.6 ms ahead"},
+    )  # fmt: skip
+    assert not replayed(path)[0].is_causal
 
 
 def test_channels_are_chosen_in_the_order_given(recording):

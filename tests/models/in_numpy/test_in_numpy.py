@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from emgpose.models import PoseModel, build_model
 from emgpose.models.front_ends import RawFrontEnd
 from emgpose.models.in_numpy import has_one_thread, may_run_in_numpy, path, prepared_for, rollout_of
+from emgpose.models.in_numpy.layers import NumpyNorm
 from emgpose.models.in_numpy.path import _PREPARED
 from small_models import small_model
 
@@ -186,6 +187,41 @@ def test_poses_samples_and_state_may_be_changed_by_whoever_gets_them() -> None:
     assert torch.equal(torch.from_numpy(np.concatenate(rows).T[None]), expected)
     for key, tensor in state.to_tensors().items():
         assert torch.equal(tensor, kept.to_tensors()[key]), key
+
+
+@pytest.mark.parametrize("name", ["tracking_vemg2pose", "tracking_emg2pose"])
+def test_streams_of_one_model_do_not_share_what_they_work_in(name: str) -> None:
+    model = make(name)
+    model.prepare_for_hops()
+    recordings = (emg_of(2400), emg_of(2400).flip(-1))
+    alone = [hopped(model, emg, 40, torch.zeros(1, 20))[0] for emg in recordings]
+    both = [model.hops(model.initial_state(torch.zeros(1, 20))) for _ in recordings]
+    arrays = [
+        {id(value) for value in vars(layer).values() if isinstance(value, np.ndarray) and value.flags.owndata}
+        for hops in both
+        for layer in hops._featurizer._layers
+    ]
+    assert not set.union(*arrays[: len(arrays) // 2]) & set.union(*arrays[len(arrays) // 2 :])
+    parts = zip(*(emg.split(40, dim=-1) for emg in recordings), strict=True)
+    rows = [[hops.push(part[0].T.numpy()) for hops, part in zip(both, pair, strict=True)] for pair in parts]
+    for given, expected in zip(zip(*rows, strict=True), alone, strict=True):
+        assert torch.equal(torch.from_numpy(np.concatenate(given).T[None]), expected)
+
+
+def test_a_hop_leaves_numpys_handling_of_errors_to_its_caller() -> None:
+    model = make("emgpose50")
+    model.prepare_for_hops()
+    with np.errstate(over="call", invalid="print"):
+        before = np.geterr()
+        hopped(model, emg_of(1600), 40, torch.zeros(1, 20))
+        assert np.geterr() == before
+
+
+def test_squares_beyond_float32_in_a_norm_are_left_to_torch() -> None:
+    norm = torch.nn.LayerNorm(4)
+    row = np.array([1e30, -1e30, 1, 2], dtype=np.float32)
+    with np.errstate(over="ignore"), pytest.raises(FloatingPointError, match="squares"):
+        NumpyNorm(norm)(row)
 
 
 @pytest.mark.parametrize("hop", [40, 600])

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from emgpose.errors import DataError
-from emgpose.recording import read_metadata, session_path
+from emgpose.recording import open_session, read_metadata, session_path
+from emgpose.recording.bids import unjoined_recordings
 from emgpose.recording.check import check_dataset
+from emgpose.recording.opening import recording_exists
 
 TABLE = "sourcedata/emg2pose_metadata.csv"
 
@@ -58,16 +60,66 @@ def test_a_row_without_its_recording_misses_it_when_it_is_read(root: Path) -> No
     assert [f.code for r in check_dataset(root).sessions for f in r.findings if f.code == "missing_file"]
 
 
-def test_a_sidecar_whose_stem_no_row_has_is_named(root: Path) -> None:
-    change(sidecars(root)[0], SourceFile="other.hdf5")
-    with pytest.raises(DataError, match=r"_emg\.json: SourceFile has the stem 'other', which no row of .* has"):
-        read_metadata(root)
+def left_out_of(root: Path) -> dict[str, str]:
+    """Recordings that no row is found for, by the name of their file."""
+    names = [row["filename"] for row in read_metadata(root).to_dict("records")]
+    return {name.rpartition("/")[2]: reason for name, reason in unjoined_recordings(root, names).items()}
 
 
-def test_two_recordings_of_one_stem_are_named(root: Path) -> None:
+def break_first(root: Path, how: str) -> Path:
+    """Spoil the sidecar of one recording."""
     first, second = sidecars(root)[:2]
-    change(first, SourceFile=json.loads(second.read_text())["SourceFile"])
-    with pytest.raises(DataError, match="both have the SourceFile"):
+    if how == "other stem":
+        change(first, SourceFile="other.hdf5")
+    elif how == "same stem":
+        change(first, SourceFile=json.loads(second.read_text())["SourceFile"])
+    elif how == "missing":
+        first.unlink()
+    else:
+        first.write_text('{"SourceFile": "cut o')
+    return first
+
+
+@pytest.mark.parametrize(
+    ("how", "message", "n_out"),
+    [
+        ("other stem", "SourceFile has the stem 'other', which no row of", 1),
+        ("same stem", "both have the SourceFile", 2),
+        ("missing", "no such file; expected it beside the recording", 1),
+        ("damaged", "cannot be read as JSON", 1),
+    ],
+)
+def test_a_broken_sidecar_leaves_its_recording_out_and_is_named_everywhere(root: Path, how, message, n_out) -> None:
+    broken = break_first(root, how)
+    left_out = left_out_of(root)
+    assert len(left_out) == n_out
+    assert message in left_out[broken.name.replace(".json", ".bdf")]
+    rows = read_metadata(root).to_dict("records")
+    missed = [session_path(root, row) for row in rows if not session_path(root, row).exists()]
+    assert len(missed) == n_out
+    for path in missed:
+        with pytest.raises(DataError, match=f"may be that which could not be joined: .*{message}"):
+            open_session(path)
+        with pytest.raises(DataError, match=message):
+            recording_exists(path)
+    findings = check_dataset(root).findings
+    assert [f.code for f in findings if message in f.message].count("unknown_file") == n_out
+    assert [f.code for f in findings if message in f.message].count("missing_file") == n_out
+
+
+def test_a_sidecar_that_lacks_something_else_still_finds_its_row(root: Path) -> None:
+    change(sidecars(root)[0], ValidSamples="many")
+    assert left_out_of(root) == {}
+    rows = read_metadata(root).to_dict("records")
+    findings = [finding for report in check_dataset(root).sessions for finding in report.findings]
+    assert all(session_path(root, row).exists() for row in rows)
+    assert [f.code for f in findings if "ValidSamples: expected a whole number" in f.message] == ["unreadable"]
+
+
+def test_a_data_set_with_nothing_but_broken_sidecars_is_an_error(root: Path) -> None:
+    for path in sidecars(root):
+        path.write_text("{")
+    with pytest.raises(DataError, match=r"no recording has a row of the table: .*cannot be read as JSON.* 11 more"):
         read_metadata(root)
 
 
@@ -83,12 +135,6 @@ def test_two_rows_of_one_stem_are_named(root: Path) -> None:
 def test_a_missing_column_is_named(root: Path) -> None:
     change_table(root, lambda rows: rows.__setitem__(0, ["x" if name == "split" else name for name in rows[0]]))
     with pytest.raises(DataError, match=r"emg2pose_metadata\.csv: column split is missing"):
-        read_metadata(root)
-
-
-def test_a_recording_without_a_sidecar_is_named(root: Path) -> None:
-    sidecars(root)[0].unlink()
-    with pytest.raises(DataError, match=r"_emg\.json: no such file; expected it beside the recording"):
         read_metadata(root)
 
 

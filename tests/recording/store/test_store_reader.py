@@ -1,5 +1,6 @@
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
@@ -78,6 +79,10 @@ def test_random_recordings_come_back_bit_for_bit(tmp_path, kind):
     expected = "float32" if kind == "noise" else "int16"
     long = [number for number in range(len(lengths)) if lengths[number] >= CHUNK_SAMPLES]
     assert {index.emg_dtype(number) for number in long} == {expected}
+    for number in long:
+        stored = open_session(tmp_path / "store" / index.names[number])
+        assert stored.reader.emg_is_finite == (expected == "int16")
+        assert np.isfinite(stored.emg()).all()
     assert_same_samples(root, tmp_path / "store")
 
 
@@ -174,6 +179,52 @@ def test_any_range_is_that_part_of_the_original(root, store):
         assert np.array_equal(emg.T, original.emg(start, stop))
         assert np.array_equal(angles.T, original.joint_angles(start, stop))
         assert np.array_equal(stored.valid(start, stop), original.valid(start, stop))
+
+
+def test_threads_that_read_at_once_get_what_each_asked_for(root, store):
+    names = open_store(store).index.names
+    ranges = [(name, start, start + 4500) for name in names for start in range(0, 5000, 700)]
+    alone = {asked: open_session(store / asked[0]).reader.read_planar(*asked[1:]) for asked in ranges}
+    with ThreadPoolExecutor(4) as threads:
+        for asked, found in zip(
+            ranges * 3,
+            threads.map(lambda asked: open_session(store / asked[0]).reader.read_planar(*asked[1:]), ranges * 3),
+            strict=True,
+        ):
+            assert all(np.array_equal(one, two) for one, two in zip(found, alone[asked], strict=True))
+
+
+def test_what_is_read_stays_when_more_is_read(store):
+    session = open_session(store / open_store(store).index.names[0])
+    first = session.read(0, 5000)
+    kept = first.emg.copy(), first.joint_angles.copy()
+    session.read(3000, 9000)
+    assert np.array_equal(first.emg, kept[0])
+    assert np.array_equal(first.joint_angles, kept[1], equal_nan=True)
+
+
+def test_a_shard_cut_short_gives_nothing_of_what_was_read_before(copy):
+    name = open_store(copy).index.names[0]
+    session = open_session(copy / name)
+    session.reader.read_planar(0, 9000)
+    places = open_store(copy).index.places(0, "joint_angles")
+    shard = copy / "shards/00000.h5"
+    # The same bytes as before are still in the room that is read into.
+    shard.write_bytes(shard.read_bytes()[: int(places["offset"][1]) + 10])
+    with pytest.raises(SessionFormatError, match="emg, chunk 2"):
+        session.reader.read_planar(0, 9000)
+    with pytest.raises(SessionFormatError, match="joint_angles, chunk 1"):
+        session.reader.read_planar(0, 8000)
+
+
+def test_asking_for_samples_ahead_is_no_error_where_they_cannot_be_read(copy):
+    session = open_session(copy / open_store(copy).index.names[0])
+    session.reader.expect(0, 9000)
+    session.reader.expect(5, 5)
+    (copy / "shards/00000.h5").unlink()
+    session.reader.expect(0, 9000)
+    with pytest.raises(SessionFormatError, match="the shard cannot be read"):
+        session.reader.read_planar(0, 9000)
 
 
 def test_a_stored_recording_says_of_itself_what_the_original_said(root, store):

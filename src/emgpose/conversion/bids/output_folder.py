@@ -9,10 +9,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from emgpose.errors import DataError
+from emgpose.errors import ConfigError, DataError
 
 # As `emgpose.atomic` names them: the file's name between a dot and eight characters by chance.
 _UNFINISHED: Final = re.compile(r"\..+\.(bdf|json|tsv|csv|md|hdf5)\.[a-z0-9_]{8}")
+
+
+def require_outside(out: Path, source: Path) -> None:
+    """Refuse to write among what is converted.
+
+    Raises
+    ------
+    ConfigError : the output is the source, or lies in it.
+    """
+    # Not `Path.resolve`, which raises where links lead in a circle.
+    place, origin = Path(os.path.realpath(out)), Path(os.path.realpath(source))
+    if place == origin or origin in place.parents:
+        raise ConfigError(f"{out}: lies in the source, expected a folder outside of it; choose another")
 
 
 @contextlib.contextmanager
@@ -46,6 +59,9 @@ def _lock(root: Path, folder: int) -> None:
         raise DataError(f"{root}: another conversion is at work in this folder; wait for it to end") from None
     except OSError:
         return
+    # Whoever held it until now may have removed it, and a lock on a removed folder keeps nobody out.
+    if not root.exists() or not os.path.samestat(os.fstat(folder), root.stat()):
+        raise DataError(f"{root}: another conversion was at work in this folder until now; run the command again")
 
 
 def _remove_unfinished(root: Path) -> None:

@@ -8,7 +8,7 @@ from emgpose.conversion.bids.changed_source import require_same_samples, was_cha
 from emgpose.conversion.bids.data_set_files import describe_folder, write_data_set_files
 from emgpose.conversion.bids.metadata_table import Row, merged_rows, read_rows, write_rows
 from emgpose.conversion.bids.names import existing_names, plan_names
-from emgpose.conversion.bids.output_folder import claimed
+from emgpose.conversion.bids.output_folder import claimed, require_outside
 from emgpose.conversion.bids.recording_files import (
     MICRORADIANS_PER_RADIAN,
     is_written,
@@ -74,9 +74,11 @@ def convert_to_bids(
 
     Raises
     ------
-    DataError, SplitError : as `write_bids`; or there is no metadata table, or nothing is selected.
+    ConfigError, DataError, SplitError : as `write_bids`; or the output lies in the data set, there is no metadata
+        table, or nothing is selected.
     """
     root = Path(root)
+    require_outside(Path(out), root.parent if root.is_file() else root)
     rows = read_rows(root, where)
     recordings = [
         BidsRecording(session_path(root, row), {key: cell for key, cell in row.items() if key != FILE_COLUMN})

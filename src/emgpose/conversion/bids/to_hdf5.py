@@ -5,7 +5,7 @@ from pathlib import Path
 
 from emgpose.conversion.bids.changed_source import require_same_samples, was_changed
 from emgpose.conversion.bids.metadata_table import Row, merged_rows, read_rows, write_rows
-from emgpose.conversion.bids.output_folder import claimed
+from emgpose.conversion.bids.output_folder import claimed, require_outside
 from emgpose.conversion.bids.result import Converted, Progress
 from emgpose.errors import DataError, EmgPoseError
 from emgpose.recording import Emg2PoseReader, Emg2PoseWriter, Session, open_session, session_path
@@ -38,13 +38,15 @@ def convert_bids_to_hdf5(
 
     Raises
     ------
-    DataError : no BIDS data set, a table that contradicts the one in `out`, a folder that cannot be written to, or not
-        one recording could be written.
+    ConfigError : `out` lies in the data set.
+    DataError : no BIDS data set, a table that contradicts the one in `out`, a folder that cannot be written to or is
+        somebody else's, or not one recording could be written.
     SplitError : the query cannot be understood, or selects nothing.
     """
     root, out = Path(root), Path(out)
     if bids_root(root) is None:
         raise DataError(f"{root}: expected a BIDS data set with dataset_description.json, found none")
+    require_outside(out, root)
     found = read_rows(root, where)
     rows = [{key: cell for key, cell in row.items() if key != FILE_COLUMN} for row in found]
     with claimed(out):
@@ -55,6 +57,7 @@ def _convert(
     root: Path, found: Sequence[Row], rows: Sequence[Row], out: Path, on_progress: Progress | None
 ) -> Converted:
     table = out / FILE_NAMES[0]
+    _require_free(out, table, rows)
     merged_rows(table, rows)
     done = Converted()
     good: list[Row] = []
@@ -72,6 +75,16 @@ def _convert(
         raise DataError(f"{out}: not one of {len(rows)} recordings could be written. {done.reasons}")
     write_rows(table, merged_rows(table, good))
     return done
+
+
+def _require_free(out: Path, table: Path, rows: Sequence[Row]) -> None:
+    """Refuse a folder of something else; of what this function began, the table may be missing yet."""
+    ours = {f"{row['filename']}.hdf5".partition("/")[0] for row in rows}
+    foreign = sorted(path.name for path in out.iterdir() if not path.name.startswith(".") and path.name not in ours)
+    if foreign and not table.exists():
+        raise DataError(
+            f"{out}: expected an empty folder or a data set with {table.name}; it holds {foreign[0]!a}: choose another"
+        )
 
 
 def _write_if_missing(session: Session, row: Row, target: Path) -> bool:

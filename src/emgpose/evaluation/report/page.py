@@ -1,6 +1,7 @@
 """A report as one self-contained HTML page: sections, figures by condition, and moving hands."""
 
 import math
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -11,14 +12,14 @@ from emgpose.evaluation.report import figures
 from emgpose.evaluation.report.charts import swatch
 from emgpose.evaluation.report.content import Content, run_labels
 from emgpose.evaluation.report.hand_figure import error_hand
-from emgpose.evaluation.report.run_folder import EvaluationRun, condition_title
+from emgpose.evaluation.report.run_folder import EvaluationRun, TrainingRun, condition_title
 from emgpose.evaluation.report.wording import NEW_LINE, Section, Table
 from emgpose.evaluation.result import ALL
 from emgpose.hand import FINGERS, JOINTS
 from emgpose.kinematics import HandModel
 from emgpose.pages import Track
-from emgpose.pages.hand_page import hand_payload, track_payload
-from emgpose.pages.html_file import content_hash, escaped, filled, package_text, script_json
+from emgpose.pages.html_file import escaped, filled, html_document, package_text
+from emgpose.pages.payloads import hand_payload, track_payload
 from emgpose.version import __version__
 
 SCRIPTS: Final = ("hand.js", "hand_view.js")
@@ -40,9 +41,6 @@ def page(content: Content, title: str) -> str:
     str
         HTML that needs no other file and no network.
     """
-    examples = example_payload(content)
-    script = "\n".join([*map(package_text, SCRIPTS), _own("report.js")])
-    style = _own("report.css")
     parts = {
         "TITLE": escaped(title),
         "VERSION": escaped(__version__),
@@ -50,13 +48,10 @@ def page(content: Content, title: str) -> str:
         "NOTES": "".join(f"<li>{escaped(note)}</li>" for note in content.runs.notes),
         "CONTENTS": "".join(f'<a href="#{section.key}">{escaped(section.title)}</a>' for section in content.sections),
         "SECTIONS": "".join(_section(content, section) for section in content.sections),
-        "STYLE": style,
-        "STYLE_HASH": content_hash(style),
-        "SCRIPT": script,
-        "SCRIPT_HASH": content_hash(script),
-        "DATA": script_json(examples),
     }
-    return filled(_own("report.html"), parts)
+    body = filled(_own("report.html"), parts)
+    script = "\n".join([*map(package_text, SCRIPTS), _own("report.js")])
+    return html_document(title, body, style=_own("report.css"), script=script, data=example_payload(content))
 
 
 def _own(name: str) -> str:
@@ -120,48 +115,52 @@ def _cell(text: str) -> str:
     return escaped(text).replace(" ± ", "\u00a0±\u00a0").replace(NEW_LINE, "<br>")
 
 
-def _figure(svg: str, caption: str, extra: str = "") -> str:
-    return f"<figure{extra}>{svg}<figcaption>{escaped(caption)}</figcaption></figure>" if svg else ""
+def _figure(svg: str, caption: str) -> str:
+    return f"<figure>{svg}<figcaption>{escaped(caption)}</figcaption></figure>" if svg else ""
 
 
 def _by_condition(content: Content) -> str:
     """Figures of every condition; the page shows one condition at a time."""
-    runs, data = content.runs, content.data
-    conditions = runs.conditions
+    conditions = content.runs.conditions
     opened = next(name for name in FIRST_CONDITIONS if name in conditions)
     buttons = "".join(
         f'<button type="button" data-show="{escaped(name)}" aria-pressed="{"true" if name == opened else "false"}">'
         f"{escaped(condition_title(name))}</button>"
         for name in conditions
     )
-    groups = []
-    for name in conditions:
-        title = condition_title(name)
-        of_joints = data["joints"][data["joints"]["condition"] == name]
-        hands = "".join(
-            _figure(_hand(of_joints, run, title), f"{run.letter}: mean error of each joint and finger, {title}")
-            for run in runs.evaluations
-        )
-        drawn = _figure(figures.error_cdf(runs, name), f"Error distribution, {title}; mean over users")
-        drawn += _figure(figures.drift(runs, name), f"Drift over the window, {title}; mean over users")
-        drawn += _figure(figures.smoothness(runs, data["smoothness"], name), f"Smoothness, {title}")
-        drawn += _figure(figures.by_user(runs, data["users"], name), f"Error by user, {title}")
-        drawn += _figure(figures.by_stage(runs, data["stages"], name), f"Error by stage, {title}")
-        groups.append(
-            f'<div data-condition="{escaped(name)}"><h3 class="condition">{escaped(title)}</h3>'
-            f'<div class="figures hands">{hands}</div><div class="figures">{drawn}</div></div>'
-        )
     hint = (
         "Hands show the back of a right hand. Along each finger from the tip: DIP, PIP, MCP bending, MCP spreading; "
         "thumb: IP, MCP, CMC bending, CMC spreading. Dark is a small error, light a large one."
     )
-    legend = "".join(
-        f"<span>{swatch(number)} {run.letter} {escaped(run.title)}</span>"
-        for number, run in enumerate(runs.evaluations)
-    )
+    groups = "".join(_figures_of(content, name) for name in conditions)
     return (
-        f'<div class="tools" role="group" aria-label="Condition">{buttons}</div><p class="legend">{legend}'
-        f'<span>{swatch(None)} static hand</span></p>{"".join(groups)}<p class="hint">{hint}</p>'
+        f'<div class="tools" role="group" aria-label="Condition">{buttons}</div>'
+        f'<p class="legend">{_legend(content.runs.evaluations)}<span>{swatch(None)} static hand</span></p>'
+        f'{groups}<p class="hint">{hint}</p>'
+    )
+
+
+def _figures_of(content: Content, condition: str) -> str:
+    runs, data, title = content.runs, content.data, condition_title(condition)
+    of_joints = data["joints"][data["joints"]["condition"] == condition]
+    hands = "".join(
+        _figure(_hand(of_joints, run, title), f"{run.letter}: mean error of each joint and finger, {title}")
+        for run in runs.evaluations
+    )
+    drawn = _figure(figures.error_cdf(runs, condition), f"Error distribution, {title}; mean over users")
+    drawn += _figure(figures.drift(runs, condition), f"Drift over the window, {title}; mean over users")
+    drawn += _figure(figures.smoothness(runs, data["smoothness"], condition), f"Smoothness, {title}")
+    drawn += _figure(figures.by_user(runs, data["users"], condition), f"Error by user, {title}")
+    drawn += _figure(figures.by_stage(runs, data["stages"], condition), f"Error by stage, {title}")
+    return (
+        f'<div data-condition="{escaped(condition)}"><h3 class="condition">{escaped(title)}</h3>'
+        f'<div class="figures hands">{hands}</div><div class="figures">{drawn}</div></div>'
+    )
+
+
+def _legend(runs: Sequence[EvaluationRun | TrainingRun]) -> str:
+    return "".join(
+        f"<span>{swatch(number)} {run.letter} {escaped(run.title)}</span>" for number, run in enumerate(runs)
     )
 
 
@@ -181,11 +180,7 @@ def _hand(table: pd.DataFrame, run: EvaluationRun, title: str) -> str:
 
 def _learning_curves(content: Content) -> str:
     drawn = "".join(_figure(svg, caption) for caption, svg in figures.learning_curves(content.runs.trainings))
-    legend = "".join(
-        f"<span>{swatch(number)} {run.letter} {escaped(run.title)}</span>"
-        for number, run in enumerate(content.runs.trainings)
-    )
-    return f'<p class="legend">{legend}</p><div class="figures">{drawn}</div>'
+    return f'<p class="legend">{_legend(content.runs.trainings)}</p><div class="figures">{drawn}</div>'
 
 
 def _players(content: Content) -> str:

@@ -64,10 +64,9 @@ def compare(reference: EvaluationRun, other: EvaluationRun) -> Comparison:
     return Comparison(reference, other, differences, unpaired, sizes, caveats)
 
 
-def against_static(run: EvaluationRun, mode: str | None = None) -> dict[str, Difference]:
+def against_static(run: EvaluationRun) -> dict[str, Difference]:
     """Compare a run with its own static hand, which was scored on the same windows; by condition [rad]."""
-    windows = run.windows[run.windows["mode"] == (run.mode if mode is None else mode)]
-    groups = windows.groupby(["condition", "user"])
+    groups = run.primary_windows().groupby(["condition", "user"])
     return _by_condition(groups["static_mae"].mean(), groups["mae"].mean(), groups.size())
 
 

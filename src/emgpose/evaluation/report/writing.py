@@ -5,9 +5,8 @@ from typing import Final
 
 import pandas as pd
 
-from emgpose.atomic import atomic_file, write_text_atomically
+from emgpose.atomic import atomic_file, ready_folder, write_text_atomically
 from emgpose.errors import DataError
-from emgpose.evaluation.outputs import ready_folder
 from emgpose.evaluation.report.content import gather
 from emgpose.evaluation.report.markdown import markdown
 from emgpose.evaluation.report.page import page

@@ -5,8 +5,8 @@ not done itself is done here. Time is uniform from the first sample on. Samples 
 one before them (before the filters), and have no label; the group `live` says how many and where. Joint angles are the
 truth where the source knows it, and the zeros that mean "no label" elsewhere.
 
-A thread of its own writes, so that a slow disk never holds the hand up. The file gets its name when it is closed; a
-program that is killed before leaves a hidden folder beside it, and no file of that name.
+A thread of its own writes, so that a slow disk never holds the hand up. Samples go into `NAME.part`, which is on the
+disk once a second; the file is made of it when the recording is closed, or by `recover` where the program was killed.
 """
 
 import contextlib
@@ -15,31 +15,32 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgpose.errors import ConfigError, DataError, StreamError
+from emgpose.errors import ConfigError, DataError, EmgPoseError, StreamError
 from emgpose.hand import N_JOINTS
 from emgpose.live.chunk import EmgChunk, SourceFacts
 from emgpose.live.intake import Intake, Taken
+from emgpose.live.sinks.finishing import SUFFIXES, finish
+from emgpose.live.sinks.part_file import PartFile, part_of, refuse_leftover
 from emgpose.live.sinks.recording import N_CHANNELS, RecordingPlan, RecordingSettings, plan_recording
-from emgpose.live.sinks.unfinished import UnfinishedFile
-from emgpose.recording.emg2pose_writer import Emg2PoseWriter
+from emgpose.recording.facts import LOOK_AHEAD
 from emgpose.recording.session import label_is_valid
 from emgpose.signals import Preprocessor
-from emgpose.timing import EMG_RATE_HZ
 from emgpose.version import __version__
 
-SUFFIXES: Final = (".hdf5", ".h5")
 # A source that steps back further than this counts anew.
 _MAX_LATE_S: Final = 1.0
 # Chunks that may wait for the disk: a minute of them at 10 ms each.
 _MAX_WAITING: Final = 6000
 _MAX_LISTED_GAPS: Final = 10_000
+# What a power cut takes at most, beside what waits for the disk.
+_SYNC_EVERY_S: Final = 1.0
 _log = logging.getLogger("emgpose.live.sinks")
 
 
@@ -56,7 +57,7 @@ class Recorder:
 
     Raises
     ------
-    ConfigError : the name does not end in .hdf5 or .h5, or the file exists.
+    ConfigError : the name does not end in .hdf5 or .h5; the file exists, or what a killed recording left of it.
 
     Source: emg2pose data set (Salter et al. 2024), for the format.
     """
@@ -71,6 +72,7 @@ class Recorder:
         # A link that leads nowhere is there too.
         if os.path.lexists(self._path):
             raise ConfigError(f"{self.name}: the file exists, and a recording replaces none; choose another name")
+        refuse_leftover(part_of(self._path))
         self._settings = settings or RecordingSettings()
         self._clock = clock
         self._worker: _Worker | None = None
@@ -80,7 +82,7 @@ class Recorder:
 
         Raises
         ------
-        ConfigError : the source's EMG does not suit the format; see `plan_recording`.
+        ConfigError : the source's EMG does not suit the format; see `plan_recording`. A killed recording is there.
         DataError : the folder cannot be written to.
         """
         plan = plan_recording(self.name, source, self._settings)
@@ -90,14 +92,10 @@ class Recorder:
         self._intake = Intake(N_CHANNELS, round(self._settings.max_gap_s * rate_hz), round(_MAX_LATE_S * rate_hz))
         self._has_begun = False
         self._ended = ""
-        self._gaps: list[tuple[int, int]] = []
+        self._n_gaps = 0
+        self._noted: dict[str, int] = {}
         pipeline = _Pipeline(plan, rate_hz)
-        unfinished = UnfinishedFile(self._path)
-        try:
-            self._worker = _Worker(self._writer(unfinished.path, plan, source), pipeline, unfinished)
-        except BaseException:
-            unfinished.discard()
-            raise
+        self._worker = _Worker(PartFile(self._path, self._head(plan, pipeline, source)), pipeline)
 
     def record(self, chunk: EmgChunk) -> None:
         """Take samples; late ones are dropped, lost ones filled.
@@ -119,10 +117,7 @@ class Recorder:
             return
         if self._intake.counts["gaps"] > n_long_gaps:
             self._end(f"the source lost more than {self._settings.max_gap_s:g} s; the recording ends before that")
-        n_filled = int(taken.is_filled.sum())
-        if n_filled and len(self._gaps) < _MAX_LISTED_GAPS:
-            self._gaps.append((self._n_taken, n_filled))
-        if not self._worker.put(taken, _labels_of(chunk, taken)):
+        if not self._worker.put(taken, _labels_of(chunk, taken), self._news(taken)):
             self._end(f"the disk is {_MAX_WAITING} chunks behind; the recording ends here")
 
     def close(self) -> None:
@@ -130,55 +125,58 @@ class Recorder:
 
         Raises
         ------
-        DataError : nothing was recorded, or writing failed; then there is no file.
+        DataError : nothing was recorded; or the file could not be made, and what was written is where it was.
         """
         worker, self._worker = self._worker, None
         if worker is None:
             return
-        written = worker.finish(self._facts())
+        written = worker.finish({**self._counts(), "ended": self._ended or "closed"})
         if written != self._path:
             _log.warning("%s: the name was taken meanwhile, so the recording is %s", self.name, written)
-
-    @property
-    def _n_taken(self) -> int:
-        """Samples handed on so far, at the source's rate."""
-        return 0 if self._worker is None else self._worker.n_put
 
     def _end(self, reason: str) -> None:
         self._ended = reason
         raise StreamError(f"{self.name}: {reason}; start another recording for the rest")
 
-    def _writer(self, path: Path, plan: RecordingPlan, source: SourceFacts) -> Emg2PoseWriter:
-        stem = path.stem
-        return Emg2PoseWriter(
-            path,
-            sample_rate_hz=float(EMG_RATE_HZ),
-            user=self._settings.user,
-            stage=self._settings.stage,
-            side=plan.side,
-            session=stem if stem.isprintable() else ascii(stem),
-            n_channels=N_CHANNELS,
-            attributes={
+    def _head(self, plan: RecordingPlan, pipeline: "_Pipeline", source: SourceFacts) -> dict[str, Any]:
+        stem = self._path.stem
+        ahead = [] if source.is_causal else ["the source's samples depended on later ones"]
+        if pipeline.delay_s:
+            ahead.append(f"resampling looked {1000 * pipeline.delay_s:.1f} ms ahead")
+        return {
+            "source_rate_hz": self._rate_hz,
+            "user": self._settings.user,
+            "stage": self._settings.stage,
+            "side": plan.side,
+            "session": stem if stem.isprintable() else ascii(stem),
+            "attributes": {
                 "simulated": source.is_simulated,
                 "recorded_by": f"emgpose {__version__}",
                 "source": ascii(source.name)[1:-1][:200],
+                "recorded_rate_hz": self._rate_hz,
                 "applied": plan.steps.describe(),
+                **({LOOK_AHEAD: "; ".join(ahead)} if ahead else {}),
             },
-        )
+        }
 
-    def _facts(self) -> dict[str, Any]:
-        """What the group `live` says; counts and places are at the source's own rate."""
+    def _news(self, taken: Taken) -> dict[str, Any]:
+        """What the file must say beside these samples, which come next."""
+        counts = self._counts()
+        news: dict[str, Any] = {} if counts == self._noted else dict(counts)
+        self._noted = counts
+        n_filled = int(taken.is_filled.sum())
+        if n_filled and self._worker is not None and self._n_gaps < _MAX_LISTED_GAPS:
+            self._n_gaps += 1
+            news["gaps"] = [(self._worker.n_put, n_filled)]
+        return news
+
+    def _counts(self) -> dict[str, int]:
         counts = self._intake.counts
-        gaps = np.array(self._gaps, dtype=np.int64).reshape(-1, 2)
         return {
-            "source_rate_hz": self._rate_hz,
             "filled_samples": counts["samples_filled"],
             "late_samples": counts["samples_late"],
             "held_values": counts["not_numbers"],
             "restarts": counts["restarts"],
-            "ended": self._ended or "closed",
-            "gap_start": gaps[:, 0],
-            "gap_length": gaps[:, 1],
         }
 
 
@@ -198,6 +196,7 @@ class _Pipeline:
     def __init__(self, plan: RecordingPlan, rate_hz: float) -> None:
         self._preprocessor = Preprocessor(plan.steps, rate_hz, N_CHANNELS, plan.noise_floor)
         self._ratio = rate_hz / self._preprocessor.output_rate_hz
+        self.delay_s = self._preprocessor.delay_samples / rate_hz
         self._labels = np.empty((0, N_JOINTS), dtype=np.float32)
         self._first_label = 0
         self.n_out = 0
@@ -224,24 +223,23 @@ class _Pipeline:
 class _Worker:
     """Writes in a thread of its own."""
 
-    def __init__(self, writer: Emg2PoseWriter, pipeline: _Pipeline, unfinished: UnfinishedFile) -> None:
-        self._writer, self._pipeline, self._unfinished = writer, pipeline, unfinished
-        self._waiting: queue.Queue[tuple[NDArray[np.float32], NDArray[np.float32]] | None] = queue.Queue()
+    def __init__(self, part: PartFile, pipeline: _Pipeline) -> None:
+        self._part, self._pipeline = part, pipeline
+        self._waiting: queue.Queue[tuple[NDArray[np.float32], NDArray[np.float32], dict[str, Any]] | None]
+        self._waiting = queue.Queue()
         self._failure: BaseException | None = None
+        self._synced_s = time.monotonic()
         self.start_s = 0.0
         self.n_put = 0
-        # Here and not in the thread, so that a folder that cannot be written to is known at once.
-        self._exit = contextlib.ExitStack()
-        self._exit.enter_context(writer)
         self._thread = threading.Thread(target=self._run, name="emgpose-recorder", daemon=True)
         self._thread.start()
 
-    def put(self, taken: Taken, labels: NDArray[np.float32]) -> bool:
+    def put(self, taken: Taken, labels: NDArray[np.float32], news: dict[str, Any]) -> bool:
         """Hand samples on; False where too many are waiting."""
         if self._waiting.qsize() >= _MAX_WAITING:
             return False
         # A copy: a source may use its own array again.
-        self._waiting.put((taken.emg.copy(), labels))
+        self._waiting.put((taken.emg.copy(), labels, news))
         self.n_put += len(taken.emg)
         return True
 
@@ -251,36 +249,62 @@ class _Worker:
             raise self._failure
 
     def finish(self, facts: dict[str, Any]) -> Path:
-        """Write what is waiting, close the file and give it its name, which is returned."""
+        """Write what is waiting and make the file, whose name is returned."""
         self._waiting.put(None)
         self._thread.join()
         try:
-            with self._exit:
-                self.raise_failure()
-                self._append(*self._pipeline.flush())
-                if not self._writer.n_samples:
-                    raise DataError("nothing was recorded, so no file was made")
-                self._writer.add_group("live", facts)
-        except BaseException:
-            self._unfinished.discard()
-            raise
-        return self._unfinished.publish()
+            self.raise_failure()
+            self._append(*self._pipeline.flush())
+            self._note(facts)
+            path = finish(self._part.path).path
+        except BaseException as error:
+            raise self._failed(error) from error
+        self._part.delete()
+        return path
+
+    def _failed(self, error: BaseException) -> BaseException:
+        """Keep what was written, and say where it is."""
+        if not self._part.n_rows:
+            self._part.delete()
+            return error
+        self._part.close()
+        if isinstance(error, EmgPoseError):
+            return error if error is self._failure else DataError(f"{error}; {self._what_is_kept()}")
+        _log.error("%s", self._what_is_kept())
+        return error
+
+    def _what_is_kept(self) -> str:
+        if not self._part.n_rows:
+            return "nothing was recorded before"
+        return f"what was recorded is kept: make a file of it with emgpose live --recover {self._part.path}"
 
     def _run(self) -> None:
         while (item := self._waiting.get()) is not None:
             if self._failure is None:
                 try:
-                    self._append(*self._pipeline.process(*item))
+                    emg, labels, news = item
+                    self._append(*self._pipeline.process(emg, labels))
+                    self._note(news)
                 except Exception as error:  # kept for the session's own thread, which raises it
                     self._failure = error
 
     def _append(self, emg: NDArray[np.float32], labels: NDArray[np.float32]) -> None:
-        first = self._pipeline.n_out - len(emg)
-        time_s = self.start_s + np.arange(first, first + len(emg)) / EMG_RATE_HZ
+        with self._disk_errors():
+            if len(emg):
+                self._part.append(self.start_s, emg, labels if labels.any() else None)
+            if time.monotonic() - self._synced_s >= _SYNC_EVERY_S:
+                self._part.sync()
+                self._synced_s = time.monotonic()
+
+    def _note(self, facts: dict[str, Any]) -> None:
+        with self._disk_errors():
+            if facts:
+                self._part.note(facts)
+
+    @contextlib.contextmanager
+    def _disk_errors(self) -> Iterator[None]:
         try:
-            # A recording in which no sample has a label says that it has none.
-            self._writer.append(emg, labels if labels.any() else None, time_s=time_s)
+            yield
         except OSError as error:
-            raise DataError(
-                f"writing the recording failed: {error.strerror or error}; make room and record again"
-            ) from error
+            what = f"writing the recording failed: {error.strerror or error}"
+            raise DataError(f"{what}; make room; {self._what_is_kept()}") from error

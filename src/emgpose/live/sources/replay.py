@@ -44,7 +44,7 @@ class SessionTrack:
             emg_unit=session.emg_unit,
             side=session.side,
             is_simulated=session.facts.is_simulated,
-            is_causal=prepared is None or not prepared.look_ahead,
+            is_causal=not session.facts.look_ahead and (prepared is None or not prepared.look_ahead),
         )
 
     @property

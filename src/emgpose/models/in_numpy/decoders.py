@@ -9,10 +9,19 @@ from torch import nn
 
 from emgpose.hand import N_JOINTS
 from emgpose.models.decoders import LstmDecoder, MlpDecoder
-from emgpose.models.in_numpy.layers import Rows, array_of, leaky_relu
+from emgpose.models.in_numpy.layers import NumpyNorm, Rows, array_of, leaky_relu, number
 from emgpose.models.update_rules import PositionUpdate, UpdateRule, VelocityUpdate
 
 Vector = NDArray[np.float32]
+
+
+def _projected(features: Rows, weight: Rows, bias: Vector) -> Sequence[Vector]:
+    """Multiply features (step, feature) with a weight (output, feature) and add a bias, per step."""
+    if len(features) != 1:
+        return list(features @ weight.T + bias)
+    projected = weight.dot(features[0])
+    np.add(projected, bias, projected)
+    return [projected]
 
 
 class _NumpyLstm:
@@ -24,33 +33,37 @@ class _NumpyLstm:
         n_features = decoder.n_features if layer == 0 else 0
         self._for_features, self._for_input = weight[:, :n_features], weight[:, n_features:]
         self._biases = [array_of(getattr(decoder.lstm, f"{name}_l{layer}")) for name in ("bias_ih", "bias_hh")]
-        n_hidden = self._n_hidden = self._hidden_weight.shape[1]
+        n_hidden = self._hidden_weight.shape[1]
         # A sigmoid is half a hyperbolic tangent of half its input, so that one call serves all four gates.
         self._factor = np.full(4 * n_hidden, 0.5, dtype=np.float32)
         self._factor[2 * n_hidden : 3 * n_hidden] = 1
         self._offset = 1 - self._factor
+        self._gates, self._from_hidden = np.empty_like(self._factor), np.empty_like(self._factor)
+        self._update, self._forget, self._candidate, self._output = self._gates.reshape(4, n_hidden)
 
-    def begin(self, features: Rows) -> list[Vector]:
+    def begin(self, features: Rows) -> Sequence[Vector]:
         """Give what each step adds to its product: projected features (step, feature), where it has them, and bias."""
         bias = self._biases[0] + self._biases[1]
         if not self._for_features.shape[1]:
             return [bias] * len(features)
-        return list(features @ self._for_features.T + bias)
+        return _projected(features, self._for_features, bias)
 
     def step(self, addend: Vector, x: Vector, hidden: Vector, cell: Vector) -> tuple[Vector, Vector]:
         """Give hidden and cell state after a step with input x."""
-        n = self._n_hidden
-        gates = np.dot(self._for_input, x)
-        gates += np.dot(self._hidden_weight, hidden)
-        gates += addend
-        gates *= self._factor
-        np.tanh(gates, out=gates)
-        gates *= self._factor
-        gates += self._offset
-        new_cell = gates[n : 2 * n] * cell
-        new_cell += gates[:n] * gates[2 * n : 3 * n]
+        gates = self._gates
+        self._for_input.dot(x, gates)
+        self._hidden_weight.dot(hidden, self._from_hidden)
+        np.add(gates, self._from_hidden, gates)
+        np.add(gates, addend, gates)
+        np.multiply(gates, self._factor, gates)
+        np.tanh(gates, gates)
+        np.multiply(gates, self._factor, gates)
+        np.add(gates, self._offset, gates)
+        new_cell = np.multiply(self._forget, cell)
+        np.multiply(self._update, self._candidate, self._update)
+        np.add(new_cell, self._update, new_cell)
         new_hidden = np.tanh(new_cell)
-        new_hidden *= gates[3 * n :]
+        np.multiply(new_hidden, self._output, new_hidden)
         return new_hidden, new_cell
 
 
@@ -61,7 +74,7 @@ class NumpyLstmDecoder:
         self._layers = [_NumpyLstm(decoder, layer) for layer in range(decoder.config.num_layers)]
         self._head = [(array_of(linear.weight), array_of(linear.bias)) for linear in decoder.head]
         self._out = (array_of(decoder.out.weight), array_of(decoder.out.bias))
-        self._scale = np.float32(decoder.config.scale)
+        self._scale = number(decoder.config.scale)
 
     def begin(self, features: Rows) -> Sequence[Sequence[Vector]]:
         """Prepare steps with features (step, feature): per step, what each layer adds."""
@@ -71,45 +84,47 @@ class NumpyLstmDecoder:
         """Give the output, and the state: hidden and cell state of each layer."""
         new_state: list[Vector] = []
         x = pose
-        for number, (layer, addend) in enumerate(zip(self._layers, addends, strict=True)):
-            x, cell = layer.step(addend, x, state[2 * number], state[2 * number + 1])
+        for place, (layer, addend) in enumerate(zip(self._layers, addends, strict=True)):
+            x, cell = layer.step(addend, x, state[2 * place], state[2 * place + 1])
             new_state += (x, cell)
         for weight, bias in self._head:
-            x = leaky_relu(np.dot(weight, x) + bias)
+            x = weight.dot(x)
+            np.add(x, bias, x)
+            x = leaky_relu(x)
         if not self._head:
             x = leaky_relu(x)
         weight, bias = self._out
-        return (np.dot(weight, x) + bias) * self._scale, new_state
+        output = weight.dot(x)
+        np.add(output, bias, output)
+        np.multiply(output, self._scale, output)
+        return output, new_state
 
 
 class NumpyMlpDecoder:
-    """An `MlpDecoder`; its norms, of a single row, are cheaper without `NumpyNorm`'s rows."""
+    """An `MlpDecoder`."""
 
     def __init__(self, decoder: MlpDecoder) -> None:
         first, *rest = [(array_of(linear.weight), array_of(linear.bias)) for linear in (*decoder.hidden, decoder.out)]
         self._for_features, self._for_pose = first[0][:, : decoder.n_features], first[0][:, decoder.n_features :]
         self._bias = first[1]
-        norms = [
-            (array_of(norm.weight), array_of(norm.bias), np.float32(cast(nn.LayerNorm, norm).eps))
-            for norm in decoder.norms
-        ]
+        norms = [NumpyNorm(cast(nn.LayerNorm, norm)) for norm in decoder.norms]
         self._rest = list(zip(norms, rest, strict=True))
-        self._scale = np.float32(decoder.config.scale)
+        self._scale = number(decoder.config.scale)
 
     def begin(self, features: Rows) -> Sequence[Sequence[Vector]]:
         """Prepare steps with features (step, feature): per step, what the first layer adds."""
-        return [(row,) for row in features @ self._for_features.T + self._bias]
+        return [(addend,) for addend in _projected(features, self._for_features, self._bias)]
 
     def step(self, addends: Sequence[Vector], pose: Vector, state: Sequence[Vector]) -> tuple[Vector, list[Vector]]:
         """Give the output, and the state: none."""
-        x = np.dot(self._for_pose, pose)
-        x += addends[0]
-        for (norm_weight, norm_bias, eps), (weight, bias) in self._rest:
-            x -= x.mean()
-            x *= 1 / np.sqrt(np.dot(x, x) / np.float32(len(x)) + eps)
-            x = np.dot(weight, leaky_relu(x * norm_weight + norm_bias))
-            x += bias
-        return x * self._scale, []
+        x = self._for_pose.dot(pose)
+        np.add(x, addends[0], x)
+        for norm, (weight, bias) in self._rest:
+            norm(x)
+            x = weight.dot(leaky_relu(x))
+            np.add(x, bias, x)
+        np.multiply(x, self._scale, x)
+        return x, []
 
 
 def moved(update: UpdateRule, step: int, output: Vector, pose: Vector) -> Vector:

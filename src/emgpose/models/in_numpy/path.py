@@ -18,7 +18,7 @@ from emgpose.models.conv_block import ConvBlock
 from emgpose.models.convnet import ConvNetFeaturizer
 from emgpose.models.decoders import LstmDecoder, MlpDecoder
 from emgpose.models.in_numpy.decoders import NumpyLstmDecoder, NumpyMlpDecoder, Vector, moved
-from emgpose.models.in_numpy.layers import NumpyConvBlock, NumpyFeedForward, NumpyTdsConv, Rows, array_of, times
+from emgpose.models.in_numpy.layers import NumpyConvBlock, NumpyFeedForward, NumpyTdsConv, Row, Rows, array_of
 from emgpose.models.layout import lay_out_for_hops
 from emgpose.models.plain_layers import PLAIN, is_plain
 from emgpose.models.tds import TdsConv, TdsFeaturizer, TdsFeedForward
@@ -32,33 +32,40 @@ _LAYERS: Final[dict[type, Any]] = {
 # What parts are made of; with anything else, such as a quantized or wrapped layer, they run in torch.
 _KNOWN: Final = PLAIN | {TdsFeaturizer, ConvNetFeaturizer, LstmDecoder, MlpDecoder, *_LAYERS}
 
+# How numpy treats what float32 cannot hold.
+WITHOUT_OVERFLOW: Final[Any] = {"over": "raise", "invalid": "ignore", "divide": "ignore"}
+
 
 class NumpyFeaturizer:
-    """A TDS or ConvNet featurizer."""
+    """A TDS or ConvNet featurizer of one stream."""
 
     def __init__(self, featurizer: Any) -> None:
         self._layers = [_LAYERS[type(layer)](layer) for layer in featurizer.layers]
         self._weight, self._bias = array_of(featurizer.project.weight), array_of(featurizer.project.bias)
 
-    def __call__(self, x: Rows, tails: Sequence[Rows]) -> tuple[Rows, list[Rows]]:
-        """Give the features (frame, feature) of (time, channel), and the new tails (time, channel)."""
-        of_convolutions = iter(tails)
+    def __call__(self, x: Rows, tails: Sequence[Rows]) -> tuple[list[Row], list[Rows]]:
+        """Give the features (feature,) of each frame of (time, channel), and the new tails (time, channel)."""
         new_tails: list[Rows] = []
         for layer in self._layers:
+            if not len(x):
+                break
             if isinstance(layer, NumpyFeedForward):
                 x = layer(x)
             else:
-                x, tail = layer(x, next(of_convolutions))
+                x, tail = layer(x, tails[len(new_tails)])
                 new_tails.append(tail)
-        if len(x):
-            x = times(x, self._weight)
-            x += self._bias
-            return x, new_tails
-        return np.empty((0, len(self._bias)), dtype=np.float32), new_tails
+        # What nothing new has reached keeps its tail.
+        new_tails += tails[len(new_tails) :]
+        features = []
+        for row in x:
+            frame = self._weight.dot(row)
+            np.add(frame, self._bias, frame)
+            features.append(frame)
+        return features, new_tails
 
 
 class NumpyRollout:
-    """A decoder's steps."""
+    """A decoder's steps, for one rollout or stream."""
 
     def __init__(self, decoder: Any) -> None:
         self._decoder = NumpyLstmDecoder(decoder) if isinstance(decoder, LstmDecoder) else NumpyMlpDecoder(decoder)
@@ -75,10 +82,9 @@ class NumpyRollout:
 
 
 class _Prepared:
-    """What stands in for a module, as long as the module still has the layers and weights that it was made from."""
+    """A module that numpy may stand in for, as long as it still has the layers and weights that it has now."""
 
-    def __init__(self, module: nn.Module, stand_in: NumpyFeaturizer | NumpyRollout) -> None:
-        self.stand_in = stand_in
+    def __init__(self, module: nn.Module) -> None:
         layers = list(module.modules())
         self._owners = [owned for layer in layers for owned in (layer._parameters, layer._modules) if owned]
         self._hooks = [hooks for layer in layers for hooks in (layer._forward_hooks, layer._forward_pre_hooks)]
@@ -100,12 +106,11 @@ _PREPARED: Final[weakref.WeakKeyDictionary[nn.Module, _Prepared]] = weakref.Weak
 
 
 def prepare_for_hops(parts: Iterable[nn.Module]) -> None:
-    """Lay the weights of featurizer and decoder out for live hops, and keep what stands in for them."""
+    """Lay the weights of featurizer and decoder out for live hops, and note which numpy may stand in for."""
     for part in parts:
         lay_out_for_hops(part)
         if _is_known(part):
-            is_decoder = isinstance(part, LstmDecoder | MlpDecoder)
-            _PREPARED[part] = _Prepared(part, NumpyRollout(part) if is_decoder else NumpyFeaturizer(part))
+            _PREPARED[part] = _Prepared(part)
 
 
 def may_run_in_numpy(x: Tensor) -> bool:
@@ -143,13 +148,18 @@ def _libraries_of_products() -> Sequence[Any] | None:
 
 def no_overflow() -> np.errstate:
     """Keep numpy as quiet as torch, but for overflow: that ends in a FloatingPointError, and torch is asked instead."""
-    return np.errstate(over="raise", invalid="ignore", divide="ignore")
+    return np.errstate(**WITHOUT_OVERFLOW)
 
 
 def prepared_for(part: nn.Module) -> Any:
-    """Give what stands in for a featurizer or decoder that was prepared for hops; None where torch must compute."""
+    """Give what stands in for a featurizer or decoder that was prepared for hops; None where torch must compute.
+
+    It works in arrays of its own, so each stream and rollout needs another.
+    """
     prepared = _PREPARED.get(part)
-    return prepared.stand_in if prepared is not None and prepared.is_current() else None
+    if prepared is None or not prepared.is_current():
+        return None
+    return NumpyRollout(part) if isinstance(part, LstmDecoder | MlpDecoder) else NumpyFeaturizer(part)
 
 
 def rollout_of(decoder: nn.Module) -> NumpyRollout | None:

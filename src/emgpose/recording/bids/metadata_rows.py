@@ -7,14 +7,21 @@ stands in the table.
 import csv
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from emgpose.errors import DataError, SessionFormatError
 from emgpose.recording.annex import require_fetched
-from emgpose.recording.bids.names import METADATA_FILE, SIDECAR_SUFFIX, SUFFIX, is_bids_recording, stem_of
-from emgpose.recording.bids.sidecar import read_sidecar
+from emgpose.recording.bids.names import (
+    METADATA_FILE,
+    SIDECAR_SUFFIX,
+    SUFFIX,
+    bids_root_of,
+    is_bids_recording,
+    stem_of,
+)
+from emgpose.recording.bids.sidecar import read_source_file
 
 # Of the metadata table that `read_metadata` gives: the recording of a row, below the data set's folder.
 FILE_COLUMN: Final = "bids_file"
@@ -70,6 +77,8 @@ def _seconds(text: str | None) -> float | None:
 def join_recordings(root: Path, filenames: Sequence[str]) -> list[str]:
     """Find the recording of every row of the metadata table.
 
+    A recording that no row can be found for is left out; see `unjoined_recordings`.
+
     Parameters
     ----------
     root : Path
@@ -84,35 +93,89 @@ def join_recordings(root: Path, filenames: Sequence[str]) -> list[str]:
 
     Raises
     ------
-    DataError : two rows or two recordings have the same stem, a recording has no row or no sidecar, or there is none.
+    DataError : two rows have the same stem, or no recording has a row.
     """
-    table = f"{root / METADATA_FILE}"
     by_stem: dict[str, str] = {}
     for filename in filenames:
         other = by_stem.setdefault(stem_of(filename), filename)
         if other != filename:
-            raise DataError(f"{table}: the rows {other!a} and {filename!a} have the same stem; expected distinct ones")
-    found: dict[str, str] = {}
-    for recording in recordings_in(root):
-        sidecar_path = recording.removesuffix(SUFFIX) + SIDECAR_SUFFIX
-        stem = stem_of(read_sidecar(root / sidecar_path).source_file)
-        if stem not in by_stem:
             raise DataError(
-                f"{root / sidecar_path}: SourceFile has the stem {stem!a}, which no row of {table} has in its column "
-                "filename; expected one, since user, session and split stand there: correct either, or move the "
-                "recording away"
+                f"{root / METADATA_FILE}: the rows {other!a} and {filename!a} have the same stem; expected distinct "
+                "ones"
             )
-        if stem in found:
-            raise DataError(
-                f"{root}: the recordings {found[stem]} and {recording} both have the SourceFile {stem!a}; expected one "
-                "each: move one away"
-            )
-        found[stem] = recording
+    found, left_out = _join(root, by_stem)
+    if left_out and not found:
+        more = f" (and {len(left_out) - 1} more recordings)" if len(left_out) > 1 else ""
+        raise DataError(f"{root}: no recording has a row of the table: {next(iter(left_out.values()))}{more}")
     if not found:
         raise DataError(
             f"{root}: expected recordings sub-*/ses-*/emg/*_task-emg2pose_*_emg.bdf with their _emg.json, found none"
         )
     return [found.get(stem_of(filename), f"{filename}{SUFFIX}") for filename in filenames]
+
+
+def unjoined_recordings(root: Path, filenames: Sequence[str]) -> dict[str, str]:
+    """Find the recordings that no row of the metadata table can be found for: path below the folder -> reason."""
+    return _join(root, {stem_of(filename) for filename in filenames})[1]
+
+
+def _join(root: Path, stems: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Give the recording of each stem, and those left out with the reason."""
+    by_stem: dict[str, list[str]] = {}
+    left_out: dict[str, str] = {}
+    for recording in recordings_in(root):
+        sidecar = root / (recording.removesuffix(SUFFIX) + SIDECAR_SUFFIX)
+        try:
+            stem = stem_of(read_source_file(sidecar))
+        except SessionFormatError as error:
+            left_out[recording] = str(error)
+            continue
+        if stem in stems:
+            by_stem.setdefault(stem, []).append(recording)
+        else:
+            left_out[recording] = (
+                f"{sidecar}: SourceFile has the stem {stem!a}, which no row of {root / METADATA_FILE} has in its "
+                "column filename; expected one, since user, session and split stand there: correct either, or move the "
+                "recording away"
+            )
+    for stem, same in by_stem.items():
+        if len(same) > 1:
+            reason = f"{root}: the recordings {same[0]} and {same[1]} both have the SourceFile {stem!a}"
+            left_out |= dict.fromkeys(same, f"{reason}; expected one each: move one away")
+    return {stem: same[0] for stem, same in by_stem.items() if len(same) == 1}, left_out
+
+
+def refuse_unjoined(path: Path) -> None:
+    """Say more of a recording that a row of the table misses, where it may be one that could not be joined.
+
+    Parameters
+    ----------
+    path : Path
+        What `session_path` gives for the row; there is no such file.
+
+    Raises
+    ------
+    SessionFormatError : some recordings of its data set could not be joined.
+    """
+    root = bids_root_of(path) if path.name.endswith(SUFFIX) else None
+    reasons = _reasons(root) if root is not None else ()
+    if reasons:
+        more = f" (and {len(reasons) - 1} more recordings)" if len(reasons) > 1 else ""
+        raise SessionFormatError(
+            f"{path}: no recording of the data set says that it was made from this one; it may be that which could not "
+            f"be joined: {reasons[0]}{more}"
+        )
+
+
+@functools.lru_cache(maxsize=4)
+def _reasons(root: Path) -> tuple[str, ...]:
+    """Why recordings could not be joined; looked for once per process, since thousands of rows may miss theirs."""
+    try:
+        status = (root / METADATA_FILE).stat()
+        rows = _rows_by_stem(root / METADATA_FILE, status.st_size, status.st_mtime_ns)
+    except (OSError, SessionFormatError):
+        return ()
+    return tuple(_join(root, rows)[1].values())
 
 
 def recordings_in(root: Path) -> list[str]:

@@ -80,6 +80,16 @@ def read_sidecar(path: Path) -> Sidecar:
     )
 
 
+def read_source_file(path: Path) -> str:
+    """Read which file a recording was made from, whatever else its `_emg.json` lacks.
+
+    Raises
+    ------
+    SessionFormatError : it is missing, was not fetched, or does not say it.
+    """
+    return _text(path, _read_object(path), "SourceFile")
+
+
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:

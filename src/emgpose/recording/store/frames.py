@@ -6,6 +6,7 @@ The frames are what the registered HDF5 filter 32001 holds, so any HDF5 program 
 from functools import cache
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from emgpose.errors import MissingExtraError
@@ -47,6 +48,6 @@ def pack(chunk: NDArray[Any]) -> bytes:
     return bytes(_blosc().compress(chunk, _COMPRESSOR, _LEVEL, _BYTE_SHUFFLE, 0, chunk.dtype.itemsize))
 
 
-def unpack(frame: bytes, target: NDArray[Any]) -> None:
+def unpack(frame: bytes | NDArray[np.uint8], target: NDArray[Any]) -> None:
     """Unpack a frame, whose checksum was right, into a contiguous array of the shape and type that was packed."""
     _blosc().decompress(frame, target)

@@ -44,13 +44,14 @@ class StoreIndex:
     ----------
     names : tuple of str
         Recordings in the order of the metadata table, as in its column `filename`.
-    n_samples, n_valid, shard : int64 arrays, shape (recording,)
+    n_samples, n_channels, n_valid, shard : int64 arrays, shape (recording,)
     sample_rate_hz : float64 array, shape (recording,)
     """
 
     def __init__(self, table: "pa.Table") -> None:
         self.names: tuple[str, ...] = tuple(table.column("filename").to_pylist())
         self.n_samples: NDArray[np.int64] = table.column("n_samples").to_numpy()
+        self.n_channels: NDArray[np.int64] = table.column("n_channels").to_numpy()
         self.n_valid: NDArray[np.int64] = table.column("n_valid").to_numpy()
         self.shard: NDArray[np.int64] = table.column("shard").to_numpy()
         self.sample_rate_hz: NDArray[np.float64] = table.column("sample_rate_hz").to_numpy()
@@ -58,8 +59,9 @@ class StoreIndex:
         self._facts = table.column("facts").combine_chunks()
         self._digests = table.column("samples_digest").combine_chunks()
         self._middle_digests = table.column("middle_digest").combine_chunks()
-        self._emg_dtypes = table.column("emg_dtype").combine_chunks()
-        self._negative_zeros = table.column("emg_negative_zero").combine_chunks()
+        # Asked whenever a recording is opened, for every window that is drawn: plain values are the fastest.
+        self._emg_dtypes: list[str] = table.column("emg_dtype").to_pylist()
+        self._negative_zeros: list[int | None] = table.column("emg_negative_zero").to_pylist()
         self._runs = _lists(table, "valid_runs")
         self._angle_sums = _lists(table, "angle_sum")
         self._emg_steps = _lists(table, "emg_steps")
@@ -106,7 +108,7 @@ class StoreIndex:
 
     def emg_dtype(self, number: int) -> str:
         """How EMG is stored: `int16`, `float32`, `float16`, or empty."""
-        return str(self._emg_dtypes[number].as_py())
+        return self._emg_dtypes[number]
 
     def emg_steps(self, number: int) -> NDArray[np.float32]:
         """Step of each channel, where EMG is stored as int16."""
@@ -114,8 +116,7 @@ class StoreIndex:
 
     def emg_negative_zero(self, number: int) -> int | None:
         """Count that stands for -0.0, where EMG is stored as int16 and has any."""
-        value: int | None = self._negative_zeros[number].as_py()
-        return value
+        return self._negative_zeros[number]
 
     def places(self, number: int, field: str) -> dict[str, NDArray[Any]]:
         """Where the chunks of a field lie in the shard: `offset`, `bytes` and `crc32c`, one entry per chunk."""

@@ -15,6 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from emgpose.errors import DataError, MissingExtraError
 
 STORE_FORMAT: Final = "emgpose store"
@@ -56,7 +59,7 @@ def _crc32c_library() -> Any:
     return google_crc32c
 
 
-def crc32c(data: bytes, before: int = 0) -> int:
+def crc32c(data: bytes | NDArray[np.uint8], before: int = 0) -> int:
     """CRC32C (Castagnoli) of bytes, going on from those before.
 
     Raises

@@ -16,8 +16,9 @@ from emgpose.recording.channels import select_channels
 from emgpose.recording.facts import SessionFacts
 from emgpose.recording.session import Session
 from emgpose.recording.store.emg_steps import fill_from_counts
+from emgpose.recording.store.fetching import Frame, expect, fetch, scratch
 from emgpose.recording.store.frames import CHUNK_SAMPLES, unpack
-from emgpose.recording.store.index import FIELDS, PLACES, StoreIndex, read_index
+from emgpose.recording.store.index import FIELDS, StoreIndex, read_index
 from emgpose.recording.store.layout import (
     INDEX_FILE,
     SESSION_SUFFIX,
@@ -29,8 +30,6 @@ from emgpose.recording.store.layout import (
     shard_name,
 )
 
-# Frames that lie this close are fetched together, gaps and all.
-_LARGEST_GAP_BYTES: Final = 65_536
 # Stores that this process has read from, by folder.
 _open_stores: dict[str, "Store"] = {}
 
@@ -61,15 +60,23 @@ class Store:
     def __contains__(self, name: object) -> bool:
         return name in self.index
 
-    def session(self, name: str, channels: Sequence[str | int] | None = None) -> Session:
+    def session(self, name: str, channels: Sequence[str | int] | None = None, *, path: Path | None = None) -> Session:
         """Give a recording by its name in the metadata table.
+
+        Parameters
+        ----------
+        name : str
+        channels : sequence of str or int, optional
+            EMG channels by name or number; all by default.
+        path : Path, optional
+            What the recording is to be called in messages, if that is known already.
 
         Raises
         ------
         SessionFormatError : the store holds none of that name.
         ConfigError : a channel does not exist.
         """
-        return Session(StoreReader(self, name, channels), self.root / f"{name}{SESSION_SUFFIX}")
+        return Session(StoreReader(self, name, channels), path or self.root / f"{name}{SESSION_SUFFIX}")
 
 
 def open_store(root: Path | str) -> Store:
@@ -80,7 +87,9 @@ def open_store(root: Path | str) -> Store:
     DataError : the folder is no complete store, or its index is damaged.
     MissingExtraError : a library of the extra `store` is not installed.
     """
-    key = os.path.abspath(root)  # noqa: PTH100 - Path.absolute would leave `..` in
+    key = os.fspath(root)
+    if not Path(root).is_absolute() or ".." in key:
+        key = os.path.abspath(key)  # noqa: PTH100 - Path.absolute would leave `..` in
     store = _open_stores.get(key)
     if store is None or store.version != _version(store.root):
         store = _open_stores[key] = Store(Path(root))
@@ -89,7 +98,7 @@ def open_store(root: Path | str) -> Store:
 
 def _version(root: Path) -> tuple[int, ...]:
     try:
-        status = (root / STORE_FILE).stat()
+        status = os.stat(os.path.join(root, STORE_FILE))  # noqa: PTH116, PTH118 - asked for every window
     except OSError:
         return ()
     return (status.st_ino, status.st_size, status.st_mtime_ns)
@@ -220,13 +229,28 @@ class StoreReader:
         values = self._read(start, stop, ["emg", "joint_angles"], room)
         return values["emg"], values["joint_angles"]
 
-    def valid(self, start: int, stop: int) -> NDArray[np.bool_]:
-        """Tell which samples [start, stop) have a usable label, from the index."""
-        valid = np.zeros(stop - start, dtype=np.bool_)
-        runs = self._store.index.valid_run_array(self._number)
-        for run_start, run_stop in runs[(runs[:, 1] > start) & (runs[:, 0] < stop)].tolist():
-            valid[max(run_start - start, 0) : max(run_stop - start, 0)] = True
+    def expect(self, start: int, stop: int) -> None:
+        """Have the disk read samples [start, stop) meanwhile, for a `read_planar` to come."""
+        if stop <= start or not (self._has("emg") and self._has("joint_angles")):
+            return
+        first, last = start // CHUNK_SAMPLES, (stop - 1) // CHUNK_SAMPLES
+        # EMG and angles of a chunk lie beside each other, in this order.
+        begin, final = self._places["emg"]["offset"][first], self._places["joint_angles"]
+        expect(self._shard, int(begin), int(final["offset"][last] + final["bytes"][last] - begin))
+
+    def valid(self, start: int, stop: int, out: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+        """Tell which samples [start, stop) have a usable label, from the index; `out` is filled and given back."""
+        valid = np.empty(stop - start, dtype=np.bool_) if out is None else out
+        valid.fill(False)
+        for run_start, run_stop in self._store.index.valid_run_array(self._number).tolist():
+            if run_start < stop and run_stop > start:
+                valid[max(run_start - start, 0) : run_stop - start] = True
         return valid
+
+    @property
+    def emg_is_finite(self) -> bool:
+        """Whether EMG cannot but be finite: whole multiples of finite steps are."""
+        return self._has("emg") and self._holds_counts and bool(np.isfinite(self._steps).all())
 
     def close(self) -> None:
         """Nothing is open between reads."""
@@ -235,8 +259,8 @@ class StoreReader:
         return len(self._places[name]["offset"]) > 0
 
     @cached_property
-    def _shard(self) -> Path:
-        return self._store.root / shard_name(int(self._store.index.shard[self._number]))
+    def _shard(self) -> str:
+        return os.path.join(self._store.root, shard_name(int(self._store.index.shard[self._number])))  # noqa: PTH118
 
     @cached_property
     def _places(self) -> dict[str, dict[str, NDArray[Any]]]:
@@ -248,33 +272,42 @@ class StoreReader:
     def _read(
         self, start: int, stop: int, names: Sequence[str], room: dict[str, NDArray[Any]] | None = None
     ) -> dict[str, NDArray[Any]]:
-        values = room or {name: np.empty(self._shape(name, stop - start), dtype=_DTYPE[name]) for name in names}
+        values = self._room(names, stop - start) if room is None else room
         if stop <= start or not names:
             return values
         first, last = start // CHUNK_SAMPLES, (stop - 1) // CHUNK_SAMPLES + 1
-        places = {name: {key: self._places[name][key][first:last].tolist() for key in PLACES} for name in names}
+        places = [
+            (name, *(self._places[name][key][first:last].tolist() for key in ("offset", "bytes", "crc32c")))
+            for name in names
+        ]
         frames = iter(
-            self._fetch(
-                [
-                    (places[name]["offset"][chunk], places[name]["bytes"][chunk])
-                    for chunk in range(last - first)
-                    for name in names
-                ]
-            )
+            self._fetch([place for _, offsets, sizes, _ in places for place in zip(offsets, sizes, strict=True)])
         )
-        for chunk in range(first, last):
-            for name in names:
-                samples = self._unpacked(name, chunk, next(frames), places[name]["crc32c"][chunk - first])
+        for name, _, _, checksums in places:
+            dtype = self._emg_dtype if name == "emg" else _DTYPE[name]
+            samples = scratch("samples", self._shape(name, min(CHUNK_SAMPLES, self._n_samples)), dtype)
+            for chunk, checksum in enumerate(checksums, start=first):
+                frame = next(frames)
+                if crc32c(frame) != checksum:
+                    raise self._damage(name, chunk)
+                unpack(frame, samples)
+                # What lies behind the recording's end in its last chunk is no sample, and nobody asks for it.
                 begin = chunk * CHUNK_SAMPLES
                 inside = samples[..., max(start - begin, 0) : stop - begin]
                 at = max(begin - start, 0)
                 self._fill(name, values[name][..., at : at + inside.shape[-1]], inside)
         return values
 
+    def _room(self, names: Sequence[str], n: int) -> dict[str, NDArray[Any]]:
+        shapes = {name: self._shape(name, n) for name in names}
+        if self._columns is not None and "emg" in shapes:
+            shapes["emg"] = (len(self._columns), n)
+        return {name: np.empty(shape, dtype=_DTYPE[name]) for name, shape in shapes.items()}
+
     def _fill(self, name: str, target: NDArray[Any], samples: NDArray[Any]) -> None:
         if name == "emg" and self._columns is not None:
             samples = samples[self._columns]
-        if samples.dtype == np.int16:
+        if name == "emg" and self._holds_counts:
             fill_from_counts(samples, self._steps, target, self._negative_zero)
         else:
             target[...] = samples
@@ -288,57 +321,57 @@ class StoreReader:
     def _negative_zero(self) -> int | None:
         return self._store.index.emg_negative_zero(self._number)
 
-    def _shape(self, name: str, n: int) -> tuple[int, ...]:
-        return {"emg": (len(self.facts.channel_names), n), "joint_angles": (N_JOINTS, n), "time_s": (n,)}[name]
+    @cached_property
+    def _n_samples(self) -> int:
+        return int(self._store.index.n_samples[self._number])
 
-    def _unpacked(self, name: str, chunk: int, frame: bytes, checksum: int) -> NDArray[Any]:
-        n = min(CHUNK_SAMPLES, self._all_facts.n_samples)
-        shape = {"emg": (len(self._all_facts.channel_names), n), "joint_angles": (N_JOINTS, n), "time_s": (n,)}[name]
-        dtype = self._emg_dtype if name == "emg" else _DTYPE[name]
-        samples = np.empty(shape, dtype=dtype)
-        if crc32c(frame) != checksum:
-            raise SessionFormatError(
-                f"{self._where()}: {name}, chunk {chunk} (samples from {chunk * CHUNK_SAMPLES} on): its checksum is "
-                "wrong and no sample of it was used; delete this shard and run `emgpose prepare` again"
-            )
-        unpack(frame, samples)
-        # What lies behind the recording's end in its last chunk is no sample.
-        return samples[..., : self._all_facts.n_samples - chunk * CHUNK_SAMPLES]
+    @cached_property
+    def _n_stored_channels(self) -> int:
+        # Not from the facts: they are a text, and opening a recording for one window need not read it.
+        return int(self._store.index.n_channels[self._number])
+
+    def _shape(self, name: str, n: int) -> tuple[int, ...]:
+        """Shape of so many samples of a field as they are stored."""
+        return {"emg": (self._n_stored_channels, n), "joint_angles": (N_JOINTS, n), "time_s": (n,)}[name]
+
+    def _damage(self, name: str, chunk: int) -> SessionFormatError:
+        self._require_same_store()
+        return SessionFormatError(
+            f"{self._where()}: {name}, chunk {chunk} (samples from {chunk * CHUNK_SAMPLES} on): its checksum is wrong "
+            "and no sample of it was used; delete this shard and run `emgpose prepare` again"
+        )
 
     @cached_property
     def _emg_dtype(self) -> np.dtype[Any]:
         return np.dtype(self._store.index.emg_dtype(self._number))
 
-    def _fetch(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Read byte ranges of the shard: at once where they lie together."""
+    @cached_property
+    def _holds_counts(self) -> bool:
+        return bool(self._emg_dtype == np.int16)
+
+    def _fetch(self, ranges: Sequence[tuple[int, int]]) -> list[Frame]:
         try:
-            descriptor = os.open(self._shard, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            return fetch(self._shard, ranges)
         except OSError as error:
+            self._require_same_store()
             raise SessionFormatError(
-                f"{self._where()}: the shard cannot be read: {error.strerror}; run `emgpose prepare` again"
+                f"{self._where()}: the shard cannot be read: {error.strerror}; see to the disk, or run `emgpose "
+                "prepare` again"
             ) from None
-        try:
-            begin = min(offset for offset, _ in ranges)
-            span = max(offset + size for offset, size in ranges) - begin
-            if span <= sum(size for _, size in ranges) + _LARGEST_GAP_BYTES:
-                whole = _pread(descriptor, span, begin)
-                return [whole[offset - begin : offset - begin + size] for offset, size in ranges]
-            return [_pread(descriptor, size, offset) for offset, size in ranges]
-        except OSError as error:
-            raise SessionFormatError(f"{self._where()}: reading failed: {error.strerror}; see to the disk") from None
-        finally:
-            os.close(descriptor)
+
+    def _require_same_store(self) -> None:
+        """Say that a store was prepared anew, rather than blame a shard that is another one now."""
+        if _version(self._store.root) != self._store.version:
+            raise SessionFormatError(
+                f"{self._store.root}: the store was prepared anew since its recording was opened; open it again"
+            )
 
 
-_DTYPE: Final[dict[str, Any]] = {"emg": np.float32, "joint_angles": np.float32, "time_s": np.float64}
-
-
-def _pread(descriptor: int, size: int, offset: int) -> bytes:
-    """Read a range; shorter only where the file ends, which its checksum will tell."""
-    data = os.pread(descriptor, size, offset)
-    while len(data) < size and (more := os.pread(descriptor, size - len(data), offset + len(data))):
-        data += more
-    return data
+_DTYPE: Final[dict[str, np.dtype[Any]]] = {
+    "emg": np.dtype(np.float32),
+    "joint_angles": np.dtype(np.float32),
+    "time_s": np.dtype(np.float64),
+}
 
 
 def _reader_of(root: Path, version: tuple[int, ...], name: str, channels: Sequence[str | int] | None) -> StoreReader:
