@@ -30,11 +30,11 @@ def poses(folder, emg):
     emg = np.pad(emg, ((contract["start"]["pad_samples"], 0), (0, 0))).astype(np.float32)
     n, names = contract["emg"]["chunk_samples"], [output.name for output in session.get_outputs()]
     for start in range(0, len(emg) - n + 1, n):
-        chunk = emg[start : start + n].T[None]
-        outputs = dict(zip(names, session.run(names, {"emg": chunk, **states}), strict=True))
+        outputs = dict(zip(names, session.run(names, {"emg": emg[start : start + n].T[None], **states}), strict=True))
         states = {s["input"]: outputs[s["output"]] for s in contract["states"]}
         yield from zip(outputs["frame_numbers"], outputs["joint_angles"][0].T, strict=True)
 
 
-for number, joint_angles in poses(sys.argv[1], np.load(sys.argv[2]).astype(float)):
+folder, recording = sys.argv[1:] if len(sys.argv) == 3 else sys.exit(__doc__)
+for number, joint_angles in poses(folder, np.load(recording).astype(float)):
     print(number, "warming up" if number < 0 else np.degrees(joint_angles.astype(float)).round(2).tolist())

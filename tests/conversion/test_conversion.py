@@ -15,7 +15,7 @@ from emgpose.preprocessing import EMG2POSE_PREPROCESSING
 from emgpose.recording import open_session, read_metadata, session_path
 from emgpose.recording.channel_map import parse_channel_map
 from emgpose.recording.check import check_session
-from emgpose.recording.mapping_file import TableMapping
+from emgpose.recording.mapping_file import TableMapping, load_mapping
 from emgpose.training.recordings import ModelNeeds, open_for_training
 from made_xdf import write_xdf, xdf_header
 
@@ -370,7 +370,7 @@ def test_a_rate_that_no_recording_leaves_to_the_user_is_refused(tmp_path) -> Non
 
 def test_a_table_that_says_the_split_is_not_overruled(tmp_path) -> None:
     convert_to_hdf5(save_npz(tmp_path / "rec.npz"), tmp_path / "one", LEFT)
-    with pytest.raises(ConfigError, match=r"the metadata table of .*one says them"):
+    with pytest.raises(ConfigError, match=r"for .*one the metadata table says them"):
         convert_to_hdf5(tmp_path / "one", tmp_path / "two", ConversionSettings(split="val", generalization="user"))
 
 
@@ -468,3 +468,57 @@ def test_links_that_lead_in_a_circle_are_one_clear_error(tmp_path) -> None:
     for source, out in ((tmp_path / "circle", tmp_path / "out"), (save_npz(tmp_path / "r.npz"), tmp_path / "circle")):
         with pytest.raises(DataError, match="circle"):
             convert_to_hdf5(source, out, LEFT)
+
+
+@pytest.mark.parametrize("table", ["metadata.csv", "emg2pose_metadata.csv", "sourcedata/emg2pose_metadata.csv"])
+@pytest.mark.parametrize("folder", ["data", "deep/data"])
+def test_the_splits_of_a_data_set_below_are_not_lost(tmp_path, folder, table) -> None:
+    data = tmp_path / "parent" / folder
+    data.mkdir(parents=True)
+    save_npz(data / "rec.npz")
+    (data / table).parent.mkdir(exist_ok=True)
+    (data / table).write_text("filename,split\nrec,test\n")
+    with pytest.raises(DataError, match=f"splits would be lost; .*give {data}$"):
+        convert_to_hdf5(tmp_path / "parent", tmp_path / "out", LEFT)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_example_of_the_documentation_is_converted(tmp_path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "other_data.md").read_text(encoding="utf-8")
+    (tmp_path / "map.toml").write_text(page.partition("```toml\n")[2].partition("```")[0], encoding="utf-8")
+    columns = [0.5 * np.arange(N), *(1e-3 * noise(channels=8).T), np.full(N, 20.0), np.ones(N)]
+    header = ",".join(["t", *(f"ch{number}" for number in range(1, 9)), "index_flexion", "good"])
+    np.savetxt(tmp_path / "rec.csv", np.transpose(columns), "%.5f", delimiter=",", header=header, comments="")
+    settings = ConversionSettings(mapping=load_mapping(tmp_path / "map.toml"), channel_map=parse_channel_map("8to16"))
+    assert "--mapping map.toml --channel-map 8to16 --to emg2pose" in page
+    convert_to_hdf5(tmp_path / "rec.csv", tmp_path / "out", settings)
+    with converted(tmp_path / "out") as session:
+        assert (session.facts.user, session.facts.side, session.n_channels) == ("anna", "left", 16)
+        angle = session.joint_angles(0, 100)[:, JOINTS.index("INDEX_MCP_FE")]
+    assert angle == pytest.approx(np.radians(-20.0), abs=1e-5)
+
+
+def test_a_recording_out_of_a_data_set_keeps_its_split(tmp_path) -> None:
+    (tmp_path / "data" / "day").mkdir(parents=True)
+    convert_to_hdf5(save_npz(tmp_path / "rec.npz"), tmp_path / "made", LEFT)
+    for name in ("known", "unknown"):
+        (tmp_path / "data" / "day" / f"{name}.hdf5").write_bytes((tmp_path / "made" / "rec.hdf5").read_bytes())
+    row = "day/known,s,anna,typing,left,test,user,3"
+    header = "filename,session,user,stage,side,split,generalization,trial"
+    (tmp_path / "data" / "metadata.csv").write_text(f"{header}\n{row}\n")
+    floor = ConversionSettings(noise_floor=(1.0,))
+    for number, source in enumerate([Path("known.hdf5"), Path()]):
+        convert_to_hdf5(tmp_path / "data" / "day" / source, tmp_path / f"out{number}", floor)
+        table = read_metadata(tmp_path / f"out{number}").set_index("filename")
+        assert table.loc["known", ["split", "generalization", "trial"]].tolist() == ["test", "user", "3"]
+    assert table.loc["unknown", ["split", "trial"]].tolist() == ["train", ""]
+    with pytest.raises(ConfigError, match="leave them out"):
+        convert_to_hdf5(
+            tmp_path / "data" / "day", tmp_path / "out", ConversionSettings(split="val", generalization="user")
+        )
+
+
+def test_a_table_of_something_else_above_a_recording_is_no_matter(tmp_path) -> None:
+    (tmp_path / "metadata.csv").write_text("samples,of\n1,2\n")
+    convert_to_hdf5(save_npz(tmp_path / "rec.npz"), tmp_path / "out", LEFT)
+    assert read_metadata(tmp_path / "out")["split"].tolist() == ["train"]

@@ -4,21 +4,24 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import socket
 import subprocess
 import sys
 import tarfile
 
 import pytest
 
+from emgpose.conversion.bids import convert_to_bids
 from emgpose.download import Choice, download
 from emgpose.download.link import Stopped
 from emgpose.download.many_threads import run_all
 from emgpose.download.sources import SOURCES
 from emgpose.errors import ConfigError, DataError, SplitError
 from emgpose.recording import read_metadata
-from generated import generate_session
+from emgpose.recording.check import check_dataset
+from generated import generate_dataset, generate_session
 from made_archives import ARCHIVE, TABLE, add_full, made_hdf5, made_rows, made_table, made_tar, tree
-from made_server import Fault
+from made_server import Fault, MadeServer
 
 US = "split == 'test' and generalization == 'user'"
 MINI, WEIGHTS, HAND = "emg2pose_dataset_mini.tar", "emg2pose_model_checkpoints.tar.gz", "generic_hand_model.json"
@@ -448,6 +451,11 @@ def add_bids(server, n_subjects: int = 3) -> dict[str, bytes]:
         stem = f"sub-{number:03d}/ses-01/emg/sub-{number:03d}_ses-01_task-emg2pose_run-01_recording-left"
         files[f"{stem}_emg.bdf"] = bytes([number]) * 700
         files[f"{stem}_emg.json"] = b'{"Stage": "Fist"}'
+    add_manifest(server, files)
+    return files
+
+
+def add_manifest(server, files: dict[str, bytes]) -> None:
     entries = {}
     for name, content in files.items():
         sha = hashlib.sha256(content).hexdigest()
@@ -462,7 +470,6 @@ def add_bids(server, n_subjects: int = 3) -> dict[str, bytes]:
             "bytes_url": server.add(f"git/{name}", content),
         }
     server.add("version/v1.0.3.json", json.dumps({"dataset_id": "nm000281", "files": entries}).encode())
-    return files
 
 
 def test_the_bids_edition_comes_with_what_belongs_to_all(server, get, out):
@@ -568,3 +575,64 @@ def test_what_is_missing_without_a_server_is_counted(server, get, out):
     sorted(out.glob("*.hdf5"))[0].unlink()
     with pytest.raises(DataError, match=r"given up after 3 attempts.*; 11 of 12 recordings are there"):
         get("full", where=US)
+
+
+ASKED = [
+    ("metadata", {}),
+    ("mini", {}),
+    ("checkpoints", {}),
+    ("hand-model", {}),
+    ("full", {"where": US}),
+    ("bids", {"users": 1}),
+]
+
+
+@pytest.mark.parametrize(("what", "choice"), ASKED)
+def test_a_name_that_nobody_knows_is_given_up_after_three_attempts(link, tmp_path, waits, monkeypatch, what, choice):
+    def unknown(*_args: object, **_options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    patient = dataclasses.replace(link, attempts=8)
+    with pytest.raises(DataError, match=r"Name or service not known.*given up after 3 attempts"):
+        download(what, tmp_path, base_url="https://nowhere.invalid/", link=patient, choice=Choice(**choice))
+    assert waits == [0.5, 1.0]
+
+
+def test_a_server_that_cuts_the_tls_handshake_was_not_reached(link, tmp_path, waits):
+    """A firewall that lets connections through and no encryption; a server without TLS looks the same."""
+    plain = MadeServer()
+    try:
+        address = plain.url.replace("http:", "https:")
+        with pytest.raises(DataError, match="given up after 3 attempts"):
+            download("metadata", tmp_path, base_url=address, link=dataclasses.replace(link, attempts=8))
+    finally:
+        plain.close()
+    assert waits == [0.5, 1.0]
+
+
+def test_a_part_of_the_bids_edition_is_a_whole_data_set(server, get, out, tmp_path, notices):
+    generate_dataset(tmp_path / "hdf5", n_train_users=2, n_val_users=0, n_test_users=0, n_stages=1, seconds=1.5)
+    convert_to_bids(tmp_path / "hdf5", tmp_path / "bids")
+    files = {name: data for name, data in tree(tmp_path / "bids").items() if not name.startswith(".")}
+    add_manifest(server, files)
+    get("bids", users=1)
+    table, whole = read_metadata(out), read_metadata(out / "sourcedata" / "emg2pose_metadata.csv")
+    assert 0 < len(table) < len(whole) == len(read_metadata(tmp_path / "hdf5"))
+    assert [
+        finding for finding in check_dataset(out).findings if finding.code in ("missing_file", "unknown_file")
+    ] == []
+    get("bids", everything=True)
+    assert read_metadata(out)["filename"].tolist() == whole["filename"].tolist()
+    assert not any("no table" in notice for notice in notices)
+
+
+def test_a_table_of_the_user_beside_that_of_the_bids_edition_is_not_overwritten(server, get, out):
+    add_bids(server)
+    get("bids", users=1)
+    (out / "sourcedata" / "metadata.csv").write_text("filename\nmine\n")
+    with pytest.raises(DataError, match="is not overwritten"):
+        get("bids", users=2)
+    assert (out / "sourcedata" / "metadata.csv").read_text() == "filename\nmine\n"

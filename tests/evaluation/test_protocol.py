@@ -3,6 +3,7 @@
 import functools
 import shutil
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +12,8 @@ import torch
 from emgpose import HandModel, metrics, open_session
 from emgpose.errors import ConfigError, DataError
 from emgpose.evaluation import conditions_of, evaluate, protocol, three_questions
+from emgpose.hand import JOINTS
+from emgpose.recording.facts import KNOWN_JOINTS
 from emgpose.recording.fingerprint import SamplesDigest
 from emgpose.windows import read_windows, window_starts
 from follower import predict_alone
@@ -164,6 +167,22 @@ def test_nothing_to_score_is_an_error_that_says_why(two_sessions, follower):
     for path in two_sessions.glob("*.hdf5"):
         path.unlink()
     with pytest.raises(DataError, match="not one window of 2 recordings"):
+        evaluate(follower, two_sessions)
+
+
+def test_recordings_with_unknown_joints_are_left_out_with_the_names_of_those_joints(two_sessions, follower):
+    with h5py.File(two_sessions / "s0.hdf5", "a") as file:
+        file["emg2pose"].attrs[KNOWN_JOINTS] = ",".join(JOINTS[2:])
+    (left_out,) = evaluate(follower, two_sessions, modes=["published"]).left_out
+    assert f"the recording has none of {JOINTS[0]}, {JOINTS[1]};" in left_out.reason
+
+
+def test_recordings_without_a_whole_window_are_sent_to_the_check(two_sessions, follower):
+    for number in range(2):
+        path = two_sessions / f"s{number}.hdf5"
+        path.unlink()
+        generate_session(path, user=f"u{number}", seconds=2, seed=number, session=f"s{number}")
+    with pytest.raises(DataError, match=r"2 without a window of 10500 valid samples\): look at .* emgpose check$"):
         evaluate(follower, two_sessions)
 
 

@@ -51,6 +51,14 @@ def test_static_hand_and_published_figures_stand_beside_and_are_labelled(written
     assert np.isnan(published["landmark_distance_mm"])
 
 
+def test_that_distances_do_not_compare_is_said_once_for_all_tasks(tmp_path):
+    folders = [made_evaluation(tmp_path / task, task=task) for task in ("tracking", "regression")]
+    write_report(read_runs(folders), tmp_path / "out")
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert text.count("not comparable") == 1
+    assert "Published landmark distances (tracking, regression) use the UmeTrack hand" in text
+
+
 def test_conditions_of_another_column_have_no_published_figures(tmp_path):
     folder = made_evaluation(tmp_path / "a")
     document = json.loads((folder / "run.json").read_text())

@@ -103,3 +103,11 @@ def test_a_state_of_something_else_is_refused() -> None:
 def test_impossible_parameters_are_refused(changes: dict[str, float], name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         OneEuro(**changes)
+
+
+def test_a_cutoff_beyond_all_numbers_lets_everything_through() -> None:
+    smoothing = OneEuroFilter(OneEuro(beta=1e308), 50.0)
+    with np.errstate(over="ignore"):
+        for angle_rad in (0.0, 1.0, 3.0):
+            pose = np.full(20, angle_rad, dtype=np.float32)
+            assert np.array_equal(smoothing(pose), pose)

@@ -324,6 +324,17 @@ def test_a_data_set_without_a_table_is_named(dataset: Path) -> None:
     (dataset / "metadata.csv").unlink()
     report = check_dataset(dataset)
     assert codes(report) == ["no_metadata"]
+    assert "fetch it" in report.findings[0].message
+
+
+def test_of_a_data_set_one_folder_down_the_folder_is_named(dataset: Path) -> None:
+    data = dataset / "parent" / "data"
+    data.mkdir(parents=True)
+    for path in [path for path in dataset.iterdir() if path.is_file()]:
+        path.rename(data / path.name)
+    report = check_dataset(data.parent)
+    assert codes(report) == ["no_metadata"]
+    assert report.findings[0].message.endswith(f"the table is one folder down: give {data}")
     assert len(report.sessions) == 8
 
 

@@ -141,3 +141,10 @@ def test_files_lie_beside_the_table(tmp_path: Path) -> None:
     assert session_path(tmp_path, table.iloc[0]) == expected
     assert session_path(tmp_path / "metadata.csv", {"filename": "a"}) == expected
     assert session_path(tmp_path, next(table.itertuples())) == expected
+
+
+def test_a_table_one_folder_down_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mini").mkdir()
+    write(tmp_path / "mini", ROWS)
+    with pytest.raises(DataError, match=r"found neither; the table is one folder down: give .*mini$"):
+        read_metadata(tmp_path)

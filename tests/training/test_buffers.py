@@ -133,6 +133,37 @@ def test_passes_that_are_broken_off_lose_no_buffer(make, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
+def test_a_pass_that_was_broken_off_is_not_taken_for_one_that_ended(make, workers):
+    reader = make(workers=workers, keep_workers=True)
+    first = reader.read(_shares(4))
+    _is_right(next(first), 0)
+    second = reader.read(_shares(4))
+    with pytest.raises(DataError, match="broken off, because another one was begun"):
+        next(first)
+    for number, batch in enumerate(second):
+        _is_right(batch, number)
+    assert list(second) == []
+    third = reader.read(_shares(4))
+    next(third)
+    reader.close()
+    with pytest.raises(DataError, match="or they were closed"):
+        next(third)
+
+
+@pytest.mark.slow
+def test_kept_workers_that_have_died_are_one_message_in_the_next_pass_too(make):
+    reader = make(workers=2, keep_workers=True)
+    batches = reader.read(_shares(20))
+    next(batches)
+    multiprocessing.active_children()[0].kill()
+    with pytest.raises(DataError, match="a process that reads windows ended unexpectedly"):
+        list(batches)
+    # Torch waits five seconds for an answer.
+    with pytest.raises(DataError, match="a process that reads windows ended unexpectedly"):
+        list(reader.read(_shares(2)))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
 def test_every_batch_lies_alike_in_memory_so_that_nothing_is_rounded_another_way(make, workers):
     reader = make(workers=workers, keep_workers=True)
     batches = list(reader.read(_shares(15)))

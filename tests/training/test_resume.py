@@ -13,6 +13,7 @@ import pytest
 
 from emgpose.errors import ConfigError, DataError
 from emgpose.training import train
+from emgpose.training.data import PoseData
 from small_runs import after_batch, run_emgpose, same_weights, small_config, small_overrides
 
 CHANGING = ("optim.ema_decay=0.9", "data.skip_invalid=false", "augment.aggressor_probability=0.5", "optim.lr=3e-3")
@@ -102,6 +103,26 @@ def test_a_second_ctrl_c_stops_at_once_and_keeps_what_was_saved(recordings, tmp_
     whole = train(small_config(recordings), tmp_path / "whole")
     result = train(small_config(recordings, "tracking_vemg2pose", "resume=true"), tmp_path / "run")
     assert same_weights(whole.last, result.last)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_once_more_while_a_run_tidies_up_changes_nothing(recordings, tmp_path, monkeypatch, times):
+    tidy_up = PoseData.teardown
+
+    def pressed_again(data, stage=None):
+        signal.raise_signal(signal.SIGINT)
+        tidy_up(data, stage)
+
+    def press():
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(PoseData, "teardown", pressed_again)
+    config = small_config(recordings, "tracking_vemg2pose", "data.workers=1")
+    with pytest.raises(KeyboardInterrupt), after_batch(2, press):
+        train(config, tmp_path)
+    assert record(tmp_path)["status"] == "interrupted"
+    assert multiprocessing.active_children() == []
 
 
 def test_going_on_with_other_settings_is_refused_with_all_that_differ(recordings, tmp_path):

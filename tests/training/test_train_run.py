@@ -314,10 +314,17 @@ def test_a_model_that_a_kill_caught_between_two_renames_is_put_back(recordings, 
     assert not [path for path in tmp_path.glob(".*") if path.is_dir()]
 
 
-def test_a_run_that_could_not_begin_leaves_no_lock_behind(tmp_path):
+def test_a_run_that_could_not_begin_leaves_nothing_behind(tmp_path):
+    with pytest.raises(DataError):
+        train(small_config(tmp_path / "nothing"), tmp_path / "runs" / "first")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_could_not_begin_leaves_a_folder_that_was_there(tmp_path):
+    (tmp_path / "run").mkdir()
     with pytest.raises(DataError):
         train(small_config(tmp_path / "nothing"), tmp_path / "run")
-    assert everything_in(tmp_path / "run") == []
+    assert list(tmp_path.rglob("*")) == [tmp_path / "run"]
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ def _report(outcome: "Outcome", json: bool) -> None:
     else:
         size = f"{tally.fetched_bytes / 2**20:.1f} MiB"
         out.print(f"{outcome.data}: {tally.n_fetched} fetched ({size}), {tally.n_there} there already")
-        if outcome.what in (What.MINI, What.FULL):
+        if outcome.what in (What.MINI, What.FULL, What.BIDS):
             out.print(f"next: emgpose check {outcome.data}")
     if outcome.missing:
         shown = ", ".join(outcome.missing[:_SHOWN_MISSING])

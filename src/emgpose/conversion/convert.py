@@ -214,8 +214,9 @@ def _row(target: Path, source: Source, settings: ConversionSettings) -> dict[str
 
 def _table(rows: list[dict[str, Any]]) -> str:
     text = io.StringIO()
-    # A data set may have columns of its own, the same in all its rows.
-    writer = csv.DictWriter(text, list(dict.fromkeys([*_COLUMNS, *rows[0]])), lineterminator="\n")
+    # A data set may have columns of its own, which a recording beside it has not.
+    columns = dict.fromkeys([*_COLUMNS, *(name for row in rows for name in row)])
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

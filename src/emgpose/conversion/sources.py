@@ -3,14 +3,14 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from emgpose.conversion.settings import ConversionSettings
-from emgpose.errors import ConfigError, DataError
+from emgpose.errors import ConfigError, DataError, SessionFormatError
 from emgpose.recording.check import RECORDING_SUFFIXES
-from emgpose.recording.metadata import FILE_NAMES, read_metadata, session_path
+from emgpose.recording.metadata import holds_table, read_metadata, session_path
 from emgpose.recording.ninapro import NinaproReader
 from emgpose.recording.ninapro_databases import DB2_OR_DB3, db9_subject
 from emgpose.recording.opening import FORMATS, format_of, open_session
@@ -27,6 +27,8 @@ _ONLY_FOR: Final = {
     "input_rate_hz": tuple(kind.name for kind in FORMATS if kind.takes_rate),
 }
 _OPTIONS: Final = {"input_rate_hz": "input-rate"}
+# How far above a recording its data set is looked for; the BIDS edition needs four.
+_LEVELS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Source:
     name : str
         Of what is made from it, without ending.
     row : mapping
-        What the metadata table of its data set says of it; empty where there is none.
+        What the metadata table of its data set, which may be that of a folder above, says of it; empty where none does.
     """
 
     path: Path
@@ -49,9 +51,7 @@ class Source:
 
 def is_data_set(source: Path) -> bool:
     """Whether a folder is a data set with a metadata table, in HDF5 files or in the BIDS layout."""
-    return source.is_dir() and (
-        any((source / name).is_file() for name in FILE_NAMES) or (source / "dataset_description.json").is_file()
-    )
+    return source.is_dir() and (holds_table(source) or (source / "dataset_description.json").is_file())
 
 
 def find_sources(source: Path) -> list[Source]:
@@ -59,29 +59,46 @@ def find_sources(source: Path) -> list[Source]:
 
     Raises
     ------
-    DataError : there is no such file or folder, or none in it.
+    DataError : there is no such file or folder, or none in it; or a folder below has a metadata table of its own.
     """
     if is_data_set(source):
-        rows = read_metadata(source).to_dict("records")
-        texts = [{str(key): str(value) for key, value in row.items()} for row in rows]
-        return [Source(session_path(source, row), row["filename"], row) for row in texts]
-    if not source.is_dir():
-        return _named(source.parent, [source])
-    files = [
-        Path(folder) / name
-        for folder, folders, names in os.walk(source)
-        for name in names
-        if name.lower().endswith(RECORDING_SUFFIXES) and not name.startswith(".") and _keep_visible(folders)
-    ]
+        return _in_table(source)
+    root, files = (source, sorted(_files_in(source))) if source.is_dir() else (source.parent, [source])
+    rows = _rows_above(source)
+    return [replace(found, row=rows.get(found.path.absolute(), {})) for found in _named(root, files)]
+
+
+def _in_table(root: Path) -> list[Source]:
+    rows = [{str(key): str(value) for key, value in row.items()} for row in read_metadata(root).to_dict("records")]
+    return [Source(session_path(root, row), row["filename"], row) for row in rows]
+
+
+def _rows_above(source: Path) -> dict[Path, Mapping[str, str]]:
+    """Find what the table of the data set that a recording or folder lies in says, by recording."""
+    root = next((folder for folder in list(source.absolute().parents)[:_LEVELS] if holds_table(folder)), None)
+    try:
+        return {found.path: found.row for found in _in_table(root)} if root is not None else {}
+    except SessionFormatError:  # a table that was not fetched
+        raise
+    except DataError:  # a table of something else
+        return {}
+
+
+def _files_in(source: Path) -> list[Path]:
+    files: list[Path] = []
+    for name, folders, names in os.walk(source):
+        folder = Path(name)
+        if holds_table(folder):
+            raise DataError(
+                f"{source}: the data set in {folder} has a metadata table of its own, whose splits would be lost; "
+                f"convert that folder alone: give {folder}"
+            )
+        # os.walk goes into what is left in its list.
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files += [folder / name for name in names if name.lower().endswith(RECORDING_SUFFIXES) and name[0] != "."]
     if not files:
         raise DataError(f"{source}: expected recordings ({' '.join(RECORDING_SUFFIXES)}), found none")
-    return _named(source, sorted(files))
-
-
-def _keep_visible(folders: list[str]) -> bool:
-    # os.walk goes into what is left in its list.
-    folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
-    return True
+    return files
 
 
 def _named(root: Path, files: Iterable[Path]) -> list[Source]:
@@ -142,7 +159,7 @@ def require_applicable(sources: Sequence[Source], root: Path, settings: Conversi
     ConfigError : it is for a format that none of the recordings has, or for recordings without a metadata table.
     """
     if any(source.row for source in sources) and (settings.split, settings.generalization) != ("train", ""):
-        raise ConfigError(f"--split, --generalization: the metadata table of {root} says them; leave them out")
+        raise ConfigError(f"--split, --generalization: for {root} the metadata table says them; leave them out")
     given = {name: kinds for name, kinds in _ONLY_FOR.items() if getattr(settings, name) is not None}
     found = {_format_name(source.path) for source in sources} if given else set()
     for name, kinds in given.items():

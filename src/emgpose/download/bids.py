@@ -15,13 +15,15 @@ from emgpose.download.checksums import Checksum
 from emgpose.download.desk import Desk
 from emgpose.download.many import fetch_many
 from emgpose.download.members import Choice
+from emgpose.download.present_table import require_replaceable, write_table_of_present
 from emgpose.download.transport import Transport, checked_url, is_encrypted
 from emgpose.download.unpacking import safe_parts
 from emgpose.download.wanted import Wanted
 from emgpose.errors import ConfigError, DataError, SplitError
+from emgpose.recording.bids import METADATA_FILE
+from emgpose.recording.metadata import read_metadata, session_path
 
 HOW_ELSE: Final = "datalad clone https://github.com/nemarDatasets/nm000281 && cd nm000281 && datalad get sub-*"
-_TABLE: Final = "sourcedata/emg2pose_metadata.csv"
 _LENGTHS: Final = {"sha256": 64, "md5": 32, "git": 40}
 # The manifest of 25,253 recordings has 43 MB; ten times that is no manifest.
 _MAX_MANIFEST_BYTES: Final = 512 << 20
@@ -55,7 +57,25 @@ def fetch_bids(desk: Desk, base_url: str, manifest: str, choice: Choice, connect
         raise DataError(f"{error}; or get this edition with: {HOW_ELSE}") from error
     entries = _chosen(_files(path), choice.users)
     files = [_wanted(desk.out, base_url, name, entry) for name, entry in entries.items()]
-    fetch_many(desk, files, connections, "files")
+    table_path = desk.out / METADATA_FILE
+    if table_path.is_file():
+        require_replaceable(table_path.parent, table_path)
+    try:
+        fetch_many(desk, files, connections, "files")
+    finally:
+        _write_table(desk, table_path)
+
+
+def _write_table(desk: Desk, table_path: Path) -> None:
+    """Write the table of the recordings that are there, so that those not asked for are not missed."""
+    try:
+        table = read_metadata(table_path)
+        rows = table.to_dict("records")
+        present = {str(row["filename"]) for row in rows if session_path(table_path, row).is_file()}
+        require_replaceable(table_path.parent, table_path)
+        write_table_of_present(table_path.parent, table_path, present.__contains__)
+    except (DataError, OSError) as error:
+        desk.listener.on_notice(f"no table of the recordings that are there was made: {error}")
 
 
 def require_decided_for_bids(choice: Choice) -> None:
@@ -98,7 +118,7 @@ def _chosen(files: dict[str, dict[str, Any]], users: int | None) -> dict[str, di
     return {
         name: entry
         for name, entry in sorted(files.items())
-        if "/" not in name or name == _TABLE or name.split("/")[0] in of_user
+        if "/" not in name or name == METADATA_FILE or name.split("/")[0] in of_user
     }
 
 

@@ -26,7 +26,7 @@ class Fault(Exception):  # noqa: N818 - not for callers: it is retried, or becom
     retry_after_s : float
         How long the server asks to be left alone [s].
     is_unreachable : bool
-        Whether there was no connection at all.
+        Whether there was no connection at all, or one that ended in its TLS handshake.
     """
 
     def __init__(self, reason: str, retry_after_s: float = 0.0, *, is_unreachable: bool = False) -> None:

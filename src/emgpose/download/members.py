@@ -1,18 +1,16 @@
 """Single recordings out of the full data set's archive of 431 GiB."""
 
-import csv
-import io
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from emgpose.download.bookkeeping import replace_text
 from emgpose.download.contents import metadata_fault
 from emgpose.download.desk import Desk, hdf5_fault
 from emgpose.download.link import GivenUp
 from emgpose.download.many import fetch_many
+from emgpose.download.present_table import require_replaceable, write_table_of_present
 from emgpose.download.remote_file import probe
 from emgpose.download.remote_version import RemoteVersion
 from emgpose.download.selection import choose_recordings
@@ -23,7 +21,7 @@ from emgpose.download.transport import Transport
 from emgpose.download.unpacking import safe_parts
 from emgpose.download.wanted import Wanted
 from emgpose.errors import ConfigError, DataError
-from emgpose.recording.metadata import FILE_NAMES, read_metadata
+from emgpose.recording.metadata import read_metadata
 
 # What one header costs: the span that is read, and what two messages of HTTP need around it.
 _REQUEST_BYTES: Final = 1536 + 1024
@@ -109,7 +107,7 @@ def fetch_recordings(
         table_path = desk.fetch_whole(
             Wanted(f"{base_url}{METADATA_FILE}", desk.out / METADATA_FILE, check_content=metadata_fault), transport
         )
-        _require_table_may_be_replaced(desk.out, table_path)
+        require_replaceable(desk.out, table_path)
         table = read_metadata(table_path)
         rows = choose_recordings(table, where=choice.where, users=choice.users, stages=choice.stages)
         try:
@@ -132,7 +130,7 @@ def fetch_recordings(
     try:
         fetch_many(desk, wanted, connections, "recordings")
     finally:
-        write_table_of_present(desk.out, table_path, {item.target: item.size_bytes for item in wanted})
+        _write_table(desk.out, table_path, {item.target: item.size_bytes for item in wanted})
     return missing
 
 
@@ -152,7 +150,7 @@ def _as_fetched(desk: Desk, table_path: Path, filenames: list[str], error: Given
         f"newer ones ({error.fault})"
     )
     desk.tally.n_there += n_there
-    write_table_of_present(desk.out, table_path, {})
+    _write_table(desk.out, table_path, {})
     return []
 
 
@@ -220,46 +218,11 @@ def _wanted(out: Path, url: str, version: RemoteVersion, filename: str, member: 
     )
 
 
-def _require_table_may_be_replaced(out: Path, table_path: Path) -> None:
-    """Refuse to write metadata.csv over one that says anything else than the published table."""
-    path = out / FILE_NAMES[0]
-    try:
-        is_ours = not path.exists() or set(_cells(path)) <= set(_cells(table_path))
-    except (ValueError, csv.Error):
-        is_ours = False
-    if not is_ours:
-        raise DataError(
-            f"{path}: has rows that {table_path.name} has not, so it is not overwritten: move it away, or choose "
-            "another folder"
-        )
+def _write_table(out: Path, table_path: Path, sizes: dict[Path, int | None]) -> None:
+    """Write the table of the recordings that are there; those just asked for must have the size that they should."""
 
+    def is_present(filename: str) -> bool:
+        path = _target(out, filename)
+        return path.is_file() and sizes.get(path) in (None, path.stat().st_size)
 
-def _cells(path: Path) -> list[tuple[str, ...]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return [tuple(row) for row in csv.reader(file) if row]
-
-
-def write_table_of_present(out: Path, table_path: Path, sizes: dict[Path, int | None]) -> None:
-    """Write metadata.csv: the rows of the whole table whose recordings are there, every cell as it was; none, no table.
-
-    Parameters
-    ----------
-    out : Path
-    table_path : Path
-        The published table.
-    sizes : dict from Path to int or None
-        What each of the recordings just asked for must have; others count as they are.
-    """
-    header, *rows = _cells(table_path)
-    column = header.index("filename")
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(header)
-    present = []
-    for row in rows:
-        path = _target(out, row[column])
-        if path.is_file() and sizes.get(path) in (None, path.stat().st_size):
-            present.append(row)
-    writer.writerows(present)
-    if present:
-        replace_text(out / FILE_NAMES[0], text.getvalue())
+    write_table_of_present(out, table_path, is_present)

@@ -24,6 +24,8 @@ _PASSING: Final = (408, 425, 429, 500, 502, 503, 504)
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 # A status line, or a line of a header, is shown in messages; no server needs more than this to say what is wrong.
 _MAX_SHOWN: Final = 80
+# A server that can be reached at all takes a connection in a fraction of this.
+_CONNECT_S: Final = 10.0
 
 
 def checked_url(url: str) -> str:
@@ -191,7 +193,11 @@ class Transport:
         target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
         if parts.scheme == "http" and (connection.host, connection.port) != (parts.hostname, parts.port or 80):
             target = urllib.parse.urlunsplit((*parts[:4], ""))  # a proxy wants the whole address
+        is_connected = is_reused
         try:
+            if not is_reused:
+                _connect(connection, self._stall_s)
+                is_connected = True
             connection.request("GET", target, headers=headers)
             return Answer(connection.getresponse(), connection, self._stall_s)
         except ssl.SSLCertVerificationError as error:
@@ -201,11 +207,17 @@ class Transport:
                 "clock of this machine and its certificates, or the proxy in between"
             ) from error
         except (OSError, http.client.HTTPException) as error:
-            is_unreachable = connection.sock is None
             connection.close()
             if is_reused and isinstance(error, ConnectionError | http.client.BadStatusLine):
                 return self._send(url, headers)  # the server had closed it meanwhile, which is its right
-            raise Fault(_reason(error), is_unreachable=is_unreachable) from error
+            raise Fault(_reason(error), is_unreachable=not is_connected) from error
+
+
+def _connect(connection: http.client.HTTPConnection, stall_s: float) -> None:
+    """Open a connection, to the end of its TLS handshake; a server that cannot be reached costs no whole stall."""
+    connection.timeout = min(stall_s, _CONNECT_S)
+    connection.connect()
+    connection.sock.settimeout(stall_s)
 
 
 def _connection(parts: urllib.parse.SplitResult, stall_s: float) -> http.client.HTTPConnection:

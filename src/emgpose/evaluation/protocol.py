@@ -20,6 +20,7 @@ from emgpose.evaluation.result import ALL, Evaluation, LeftOut, ReadRecording
 from emgpose.evaluation.scoring import Window, WindowScorer, WindowScores
 from emgpose.evaluation.static_hand import choose_static_hand
 from emgpose.evaluation.totals import Totals
+from emgpose.hand import N_JOINTS
 from emgpose.kinematics import HandModel
 from emgpose.models import MODES, EmgModel, Mode
 from emgpose.recording import (
@@ -125,10 +126,10 @@ def evaluate(
     scorer = WindowScorer(model, hand.to(device), static, chosen_modes, device)
     _Pass(run, rows, scorer, batch_size).go(progress)
     if run.windows.empty:
-        reasons = "; ".join(map(str, run.left_out[:3]))
+        reasons = "; ".join(map(str, run.left_out[:3])) or "look at the labels with emgpose check"
         raise DataError(
             f"{root}: not one window of {len(rows)} recordings could be scored ({len(run.left_out)} left out, "
-            f"{len(run.without_window)} without a window of {model.test_window} valid samples). {reasons}"
+            f"{len(run.without_window)} without a window of {model.test_window} valid samples): {reasons}"
         )
     return run
 
@@ -279,6 +280,11 @@ def open_for(model: EmgModel, path: Path) -> Session:
     if not session.has_emg or not session.has_joint_angles:
         has = "EMG" if session.has_emg else "joint angles"
         raise DataError(f"{session.name}: scoring needs EMG and joint angles, the recording has {has} only")
+    if session.facts.missing_joints:
+        raise DataError(
+            f"{session.name}: scoring needs the angles of all {N_JOINTS} joints, the recording has none of "
+            f"{', '.join(session.facts.missing_joints)}; remove its row, or leave it out with --where"
+        )
     if session.n_channels != model.n_channels:
         raise DataError(
             f"{session.name}: {model.name} needs {model.n_channels} EMG channels, "

@@ -87,7 +87,9 @@ class OneEuroFilter:
 
     def _share(self, cutoff_hz: NDArray[np.float64] | float) -> NDArray[np.float64] | float:
         """Give the weight of the newest value in a low-pass with this cutoff."""
-        return cutoff_hz / (cutoff_hz + self._rate_hz / (2 * math.pi))
+        own_hz = self._rate_hz / (2 * math.pi)
+        # In this form a cutoff beyond float64 gives 1.
+        return 1 - own_hz / (cutoff_hz + own_hz)
 
     def state(self) -> dict[str, NDArray[np.float64]]:
         """Give what it remembers."""

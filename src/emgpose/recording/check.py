@@ -15,11 +15,11 @@ from typing import Any, Final
 import numpy as np
 
 from emgpose.errors import EmgPoseError
-from emgpose.recording.bids import METADATA_FILE, bids_root, refuse_unjoined, unjoined_recordings
+from emgpose.recording.bids import bids_root, refuse_unjoined, unjoined_recordings
 from emgpose.recording.disturbances import disturbance_findings
 from emgpose.recording.findings import DatasetReport, Finding, SessionReport
 from emgpose.recording.labels import LabelMeter
-from emgpose.recording.metadata import FILE_NAMES, read_metadata, session_path
+from emgpose.recording.metadata import FILE_NAMES, advice_from_below, holds_table, read_metadata, session_path
 from emgpose.recording.opening import FORMATS, open_session
 from emgpose.recording.prepared import MIN_EMG_RATE_HZ
 from emgpose.recording.quality import ChannelQuality, QualityMeter
@@ -266,10 +266,12 @@ def check_dataset(root: Path | str, *, on_progress: Callable[[int, int], None] |
 
 def _read_rows(root: Path, found: Sequence[Path]) -> tuple[dict[Path, dict[str, Any]], list[Finding]]:
     """Read the metadata table: its rows by the file that they name, and what is wrong with it."""
-    if not any((root / name).exists() for name in (*FILE_NAMES, METADATA_FILE)):
-        if not any(path.suffix == ".hdf5" for path in found):
+    if not holds_table(root):
+        advice = advice_from_below(root)
+        if not advice and not any(path.suffix == ".hdf5" for path in found):
             return {}, []
-        message = f"no {FILE_NAMES[0]}, so there are no splits to train or score on; fetch it with the data set"
+        advice = advice or "fetch it with the data set"
+        message = f"no {FILE_NAMES[0]}, so there are no splits to train or score on; {advice}"
         return {}, [Finding("warning", "no_metadata", message, str(root))]
     try:
         table = read_metadata(root)

@@ -87,7 +87,8 @@ def find_columns(header: Sequence[str], where: str) -> Columns:
         shown = ", ".join(name[:40] for name in header[:_NAMED_COLUMNS]).encode("ascii", "replace").decode()
         raise SessionFormatError(
             f"{where}: expected columns of EMG (emg0, emg1, ...) or of joint angles ({JOINTS[0]}, ... or joint_0 to "
-            f"joint_{N_JOINTS - 1}), found {shown}; name the columns in the first line"
+            f"joint_{N_JOINTS - 1}), found {shown}; name the columns in the first line, "
+            "or say what they mean in a mapping file (emgpose convert --mapping FILE)"
         )
     place = {name: column for column, name in enumerate(header)}
     time, valid = place.get("time_s"), place.get("valid")

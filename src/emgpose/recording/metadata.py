@@ -14,7 +14,7 @@ import numpy as np
 from emgpose.errors import DataError, SplitError
 from emgpose.hand import SIDES
 from emgpose.recording.annex import require_fetched
-from emgpose.recording.bids import FILE_COLUMN, METADATA_FILE, bids_root, join_recordings
+from emgpose.recording.bids import FETCHED_FILE, FILE_COLUMN, METADATA_FILE, bids_root, join_recordings
 from emgpose.recording.store.layout import require_intact_metadata
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _FLAGS: Final = ("moving_hand", "held_out_user", "held_out_stage")
 _QUERY_METHODS: Final = ("isin", "between", "isna", "notna", "str")
 # Ten thousand times the published table would still fit; anything larger is no metadata table.
 _MAX_BYTES: Final = 1 << 30
+_NAMED_FOLDERS: Final = 3
 
 
 def metadata_path(root: Path) -> Path:
@@ -48,7 +49,7 @@ def metadata_path(root: Path) -> Path:
     root = Path(root)
     if root.is_file():
         return root
-    for name in (*FILE_NAMES, METADATA_FILE):
+    for name in (*FILE_NAMES, FETCHED_FILE, METADATA_FILE):
         require_fetched(root / name)
         if (root / name).is_file():
             return root / name
@@ -56,7 +57,25 @@ def metadata_path(root: Path) -> Path:
         raise DataError(f"{root}: no such folder; expected a data set with {FILE_NAMES[0]}")
     if bids_root(root) is not None:
         raise DataError(f"{root}: is a BIDS data set, expected its table {METADATA_FILE}, which is not there; fetch it")
-    raise DataError(f"{root}: expected {' or '.join(FILE_NAMES)}, found neither; give the folder that holds the table")
+    advice = advice_from_below(root) or "give the folder that holds the table"
+    raise DataError(f"{root}: expected {' or '.join(FILE_NAMES)}, found neither; {advice}")
+
+
+def holds_table(folder: Path) -> bool:
+    """Whether a folder is that of a data set with a metadata table, fetched or not."""
+    return any(
+        (folder / name).is_file() or (folder / name).is_symlink() for name in (*FILE_NAMES, FETCHED_FILE, METADATA_FILE)
+    )
+
+
+def advice_from_below(root: Path) -> str:
+    """Advise which folder to give where one has no metadata table and those in it do; empty where none does."""
+    try:
+        folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+        below = [folder for folder in folders if holds_table(folder)]
+    except OSError:
+        return ""
+    return f"the table is one folder down: give {' or '.join(map(str, below[:_NAMED_FOLDERS]))}" if below else ""
 
 
 def read_metadata(root: Path) -> "pd.DataFrame":

@@ -169,7 +169,7 @@ class BatchReader:
         keep_workers: bool = False,
     ) -> None:
         self._layout, self._n_windows, self._workers, self._keep = layout, n_windows, workers, keep_workers
-        self._pass: Generator[Batch] | None = None
+        self._pass: Generator[Batch, None, bool] | None = None
         self._next: list[Share] = []
         self._number = next(_numbers)
         _readers[self._number] = self
@@ -189,15 +189,15 @@ class BatchReader:
         )
 
     def read(self, shares: list[Share]) -> Iterator[Batch]:
-        """Read shares in order; a pass that was not read to its end stops here.
+        """Read shares in order; a pass that was not read to its end is broken off here.
 
         Raises
         ------
-        DataError : a recording cannot be read, or a worker ended.
+        DataError : a recording cannot be read, a worker ended, or a pass that was broken off is gone on with.
         """
         self._stop()
         self._pass = self._read(list(shares))
-        return self._pass
+        return _whole(self._pass)
 
     def lend(self, filled: _Filled) -> Batch:
         """Give the batch that stands in a buffer."""
@@ -215,7 +215,8 @@ class BatchReader:
             self._pass.close()
             self._pass = None
 
-    def _read(self, shares: list[Share]) -> Generator[Batch]:
+    def _read(self, shares: list[Share]) -> Generator[Batch, None, bool]:
+        """Give the batches; returns True once all were given."""
         if self._loader is None:
             raise DataError("the batches of this run were closed; make a new data module")
         self._next[:] = shares
@@ -227,6 +228,7 @@ class BatchReader:
                 if isinstance(batch, EmgPoseError):
                     raise batch
                 yield batch.batch() if isinstance(batch, _Filled) else batch
+            return True
         finally:
             # Here, and not when the garbage is collected: workers are to end while their queues still work.
             batches.close()
@@ -264,13 +266,29 @@ class _Orders:
         return self._orders()
 
 
-def _passing(loader: DataLoader[Any]) -> Generator[Any]:
+def _whole(batches: Generator[Batch, None, bool]) -> Iterator[Batch]:
+    """Pass batches on; one that was broken off is not taken for one that ended."""
+    if not (yield from batches):
+        raise DataError(
+            "this pass over the batches was broken off, because another one was begun or they were closed; read a pass "
+            "to its end first, or make a second data module"
+        )
+
+
+def _begun(loader: DataLoader[Any]) -> Iterator[Any]:
     with warnings.catch_warnings():
         # Python 3.12 warns of every fork beside threads. Workers only run numpy and single-threaded torch.
         warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
-        batches = iter(loader)
+        return iter(loader)
+
+
+def _passing(loader: DataLoader[Any]) -> Generator[Any]:
+    batches: Iterator[Any] | None = None
     while True:
         try:
+            # Workers that were kept are asked here whether they are still there.
+            if batches is None:
+                batches = _begun(loader)
             batch = next(batches)
         except StopIteration:
             return

@@ -201,6 +201,8 @@ def _fit(parts: _Parts, record: dict[str, Any]) -> str:
                 launcher.kill(signal.SIGKILL)
             raise
         finally:
+            # Ending the workers takes a moment, and who pressed Ctrl-C may well press it again.
+            stop.settle()
             # Lightning leaves the workers to the end of the process where a run is stopped.
             data.teardown()
         records.set_status(

@@ -9,6 +9,7 @@
 | tensorboard/ | the learning curve, if that logger is chosen |
 """
 
+import contextlib
 import csv
 import fcntl
 import io
@@ -55,6 +56,7 @@ class RunFolder:
         self._lock: io.TextIOWrapper | None = None
         self._is_held = False
         try:
+            self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(f"{path}: cannot be the folder of a run: {error.strerror}; choose another `out`") from None
@@ -92,11 +94,15 @@ class RunFolder:
             raise DataError(f"{self.path}: cannot write there: {error.strerror}; choose another `out`") from None
 
     def unlock(self) -> None:
-        """Let other runs in; the lock does not stay behind in a folder that holds nothing else."""
+        """Let other runs in; of a run that wrote nothing neither the lock stays behind nor folders made for it."""
         if self._lock is not None:
             lock = self.path / LOCK_FILE
             if self._is_held and list(self.path.iterdir()) == [lock]:
                 lock.unlink()
+                # Not where somebody has put something there meanwhile.
+                with contextlib.suppress(OSError):
+                    for folder in self._made:
+                        folder.rmdir()
             self._lock.close()
             self._lock, self._is_held = None, False
 

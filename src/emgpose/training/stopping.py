@@ -44,6 +44,7 @@ class StopRequest:
         self._seconds = None if max_minutes is None else 60 * max_minutes
         self._started_s: float | None = None
         self._interrupted = False
+        self._is_over = False
 
     def start_clock(self) -> None:
         """Begin to count the time allowed."""
@@ -58,18 +59,24 @@ class StopRequest:
         return None
 
     def interrupt(self, signal_number: int, frame: FrameType | None = None) -> None:
-        """Take a signal; the second one stops at once.
+        """Take a signal; the second one stops at once, and those after `settle` do nothing.
 
         Raises
         ------
         StoppedNow : the second time.
         """
+        if self._is_over:
+            return
         name = signal.Signals(signal_number).name
         if self._interrupted:
             raise StoppedNow(f"{name} again: stopped at once; what was learnt since the last save is lost")
         self._interrupted = True
         if self._announces:
             logger.warning("%s: this step or validation is finished and saved, then training stops; %s", name, _AGAIN)
+
+    def settle(self) -> None:
+        """Say that training has ended: signals from here on cut nothing short, so that what it leaves is tidied up."""
+        self._is_over = True
 
     def take_signals(self) -> dict[int, Any]:
         """Have the signals come here from now on; gives who had them before."""

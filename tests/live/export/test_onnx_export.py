@@ -323,6 +323,12 @@ def test_a_recording_can_be_compared_on(tmp_path: Path) -> None:
 # --- the example
 
 
+def test_the_example_without_arguments_says_how_it_is_used() -> None:
+    done = subprocess.run([sys.executable, str(EXAMPLE)], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith("A hand from raw EMG without torch: `python onnx_hand.py FOLDER EMG.npy`")
+
+
 @pytest.mark.parametrize("name", ["emgpose50", "regression_vemg2pose"])
 def test_the_example_runs_without_torch_and_gives_the_models_poses(
     exported: Callable[[str], Path], tmp_path: Path, name: str

@@ -14,6 +14,7 @@ from made_poses import SCALED, FakeClock, made_chunks
 
 from emgpose.errors import ConfigError, DataError
 from emgpose.live.chunk import EmgChunk
+from emgpose.live.sinks import part_file
 from emgpose.live.sinks.finishing import recover
 from emgpose.live.sinks.part_file import MAGIC, PartFile, PartReader
 from emgpose.live.sinks.recorder import Recorder
@@ -131,10 +132,93 @@ def test_a_name_that_was_taken_meanwhile_is_not_written_over(tmp_path: Path) -> 
 
 def test_what_a_killed_recovery_left_is_cleared_away(tmp_path: Path) -> None:
     with part_left(tmp_path, made_chunks(400)) as part:
-        (tmp_path / ".rec.hdf5.abcdefgh").mkdir()
-        (tmp_path / ".rec.hdf5.abcdefgh" / "rec.hdf5").write_bytes(b"half")
+        within = tmp_path / ".rec.hdf5.abcdefgh" / ".rec.hdf5.x_345678"
+        within.mkdir(parents=True)
+        (within / "rec.hdf5").write_bytes(b"half")
         recover(part)
     assert [file.name for file in tmp_path.iterdir()] == ["rec.hdf5"]
+
+
+@pytest.mark.parametrize("name", [".rec.hdf5.backup", ".rec.hdf5.abcdefgh", ".rec.hdf5.d"])
+def test_folders_of_others_that_are_called_alike_stay(tmp_path: Path, name: str) -> None:
+    with part_left(tmp_path, made_chunks(400)) as part:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").write_text("precious")
+        recover(part)
+    assert (tmp_path / name / "mine").read_text() == "precious"
+
+
+def test_of_a_foreign_file_nothing_beside_it_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / "rec.hdf5.part").write_text("foreign")
+    (tmp_path / ".rec.hdf5.abcdefgh").mkdir()
+    with pytest.raises(DataError, match="expected an unfinished recording"):
+        recover(tmp_path / "rec.hdf5.part")
+    assert (tmp_path / ".rec.hdf5.abcdefgh").is_dir()
+
+
+HEAD = {"source_rate_hz": 2000.0, "user": "u", "stage": "s", "side": "left", "session": "x", "attributes": {}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        (b"NOTE", b"5"),
+        (b"NOTE", b"[1]"),
+        (b"NOTE", b"\xff"),
+        (b"NOTE", b'{"gaps": 5}'),
+        (b"NOTE", b'{"gaps": [[1000000000000000000000000000, 2]]}'),
+        (b"ROWS", b"ab"),
+        (b"ROWS", bytes(12) + b"\x01" + bytes(7)),
+    ],
+)
+def test_whole_records_of_another_writer_are_one_message(tmp_path: Path, kind: bytes, payload: bytes) -> None:
+    part = PartFile(tmp_path / "rec.hdf5", HEAD)
+    part.append(7.5, np.ones((3, 16), dtype=np.float32), None)
+    part._append(kind, payload)
+    part.close()
+    with pytest.raises(DataError, match=r"rec\.hdf5\.part: expected an unfinished recording"):
+        recover(part.path)
+    assert [file.name for file in tmp_path.iterdir()] == ["rec.hdf5.part"]
+
+
+@pytest.mark.parametrize("head", [b"\xff{", b"[]"])
+def test_a_head_of_another_writer_is_one_message(tmp_path: Path, head: bytes) -> None:
+    part = PartFile(tmp_path / "rec.hdf5", HEAD)
+    part._file.truncate(len(MAGIC))
+    part._file.seek(len(MAGIC))
+    part._append(b"HEAD", head)
+    part.close()
+    with pytest.raises(DataError, match="expected an unfinished recording"):
+        recover(part.path)
+
+
+def test_a_chunk_of_many_samples_is_several_records_and_none_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_file, "_MOST_ROWS", 7)
+    emg = np.arange(48 * 16, dtype=np.float32).reshape(48, 16)
+    labels = np.arange(48 * 20, dtype=np.float32).reshape(48, 20)
+    part = PartFile(tmp_path / "rec.hdf5", HEAD)
+    part.append(7.5, emg, labels)
+    part.close()
+    blocks = list(PartReader(part.path).blocks())
+    assert [len(rows) for _, rows, _ in blocks] == [7] * 6 + [6]
+    assert np.array_equal(np.concatenate([rows for _, rows, _ in blocks]), emg)
+    assert np.array_equal(np.concatenate([rows for _, _, rows in blocks]), labels)
+    assert part.n_rows == 48
+
+
+def test_what_cannot_be_read_again_at_the_end_of_a_recording_is_kept(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "rec.hdf5")
+    recorder.open(SCALED)
+    recorder.record(made_chunks(200)[0])
+    worker = recorder._worker
+    assert worker is not None
+    worker._waiting.put(None)
+    worker._thread.join()
+    worker._part._file.write(b"torn")
+    recorder.close()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["rec.hdf5", "rec.hdf5.part"]
 
 
 def test_a_recording_that_goes_on_is_not_recovered(tmp_path: Path) -> None:
@@ -175,12 +259,25 @@ def test_what_is_no_unfinished_recording_is_one_message_and_stays(tmp_path: Path
 
 
 def test_a_head_that_lacks_something_and_a_recording_without_samples_are_refused(tmp_path: Path) -> None:
-    PartFile(tmp_path / "a.hdf5", {"user": "x"}).close()
+    lacking = PartFile(tmp_path / "a.hdf5", {"user": "x"})
+    lacking.append(7.5, np.ones((3, 16), dtype=np.float32), None)
+    lacking.close()
     with pytest.raises(DataError, match="KeyError: 'stage'"):
         recover(tmp_path / "a.hdf5.part")
     with part_left(tmp_path, []) as part, pytest.raises(DataError, match="nothing was recorded"):
         recover(part)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.hdf5.part", "rec.hdf5.part"]
+
+
+@pytest.mark.parametrize("place", [len(MAGIC) + 20, 1500])
+def test_a_damaged_beginning_is_no_reason_to_delete_the_rest(tmp_path: Path, place: int) -> None:
+    with part_left(tmp_path, made_chunks(2000)) as part:
+        damaged = bytearray(part.read_bytes())
+        damaged[place] ^= 1
+        part.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"is damaged at its beginning; the [\d,]+ bytes from there on were kept"):
+            recover(part)
+    assert part.read_bytes() == damaged
 
 
 def test_only_a_part_is_recovered(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from emgpose.models import PoseModel, build_model
 from emgpose.models.front_ends import RawFrontEnd
-from emgpose.models.in_numpy import has_one_thread, may_run_in_numpy, path, prepared_for, rollout_of
+from emgpose.models.in_numpy import has_one_thread, hops, may_run_in_numpy, path, prepared_for, rollout_of
+from emgpose.models.in_numpy.hops import LONGEST_IN_NUMPY_SAMPLES
 from emgpose.models.in_numpy.layers import NumpyNorm
 from emgpose.models.in_numpy.path import _PREPARED
 from small_models import small_model
@@ -162,6 +163,20 @@ def test_numbers_that_float32_cannot_hold_become_what_torch_makes_of_them() -> N
             given, _ = hopped(model, emg, 40, pose)
         assert torch.allclose(given, expected, rtol=1e-3, atol=1e-3, equal_nan=True), size
         assert bool(given.isnan().any()) == (size != 1e9)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_long_chunk_between_hops_changes_nothing(name: str) -> None:
+    model, pose = make(name), 0.1 * torch.ones(1, 20)
+    emg = emg_of(5200)
+    model.prepare_for_hops()
+    expected, _ = hopped(model, emg, 40, pose)
+    hops, rows = model.hops(model.initial_state(pose)), []
+    for part in emg.split((40, 2000, 120, LONGEST_IN_NUMPY_SAMPLES + 1, 2039), dim=-1):
+        poses = hops.push(part[0].T.numpy())
+        rows.append(poses.copy())
+        poses.fill(7)
+    assert torch.allclose(torch.from_numpy(np.concatenate(rows).T[None]), expected, atol=1e-5)
 
 
 def test_poses_samples_and_state_may_be_changed_by_whoever_gets_them() -> None:
@@ -374,3 +389,18 @@ def test_a_small_state_does_not_keep_what_came_before_it(monkeypatch: pytest.Mon
     assert len(tensors) > 8
     for key, tensor in tensors.items():
         assert owners[tensor.data_ptr()].size == tensor.numel(), key
+
+
+@pytest.mark.parametrize("how", ["warn", "raise"])
+def test_numbers_too_small_for_float32_are_zero_whatever_numpy_is_told_outside(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make("tracking_vemg2pose")
+    emg, pose = 1e-38 * emg_of(2400), torch.zeros(1, 20)
+    expected, _ = streamed(model, emg, 40, pose)
+    model.prepare_for_hops()
+    monkeypatch.setattr(hops, "TorchHops", None)
+    with warnings.catch_warnings(), np.errstate(under=how):
+        warnings.simplefilter("error")
+        poses, _ = hopped(model, emg, 40, pose)
+    assert torch.allclose(poses, expected, atol=1e-5)

@@ -14,6 +14,7 @@ from emgpose.conversion.bids.bdf_scale import BdfScale
 from emgpose.recording.bids.bdf_file import ANNOTATIONS, SAMPLE_BYTES
 
 Span = tuple[int, int]
+_RECORDS_PER_BLOCK: Final = 10
 _MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
@@ -151,7 +152,7 @@ def _start(start_s: float | None) -> tuple[datetime.datetime, str]:
     return date, f"{date.day:02d}-{_MONTHS[date.month - 1]}-{date.year}"
 
 
-def record_blocks(plan: BdfPlan, n_samples: int, n_records: int = 10) -> Iterator[Span]:
+def record_blocks(plan: BdfPlan, n_samples: int) -> Iterator[Span]:
     """Divide a recording into samples [start, stop) of whole records."""
-    length = n_records * plan.record_samples
+    length = _RECORDS_PER_BLOCK * plan.record_samples
     return ((start, min(start + length, n_samples)) for start in range(0, n_samples, length))

@@ -36,15 +36,18 @@ def scores(runs: Runs, table: pd.DataFrame) -> Section:
             "Simulated EMG is no evidence about people: scores on it compare with one another, never with published "
             "ones."
         )
-    found = []
+    found, other_hand = [], []
     for task in dict.fromkeys(run.task for run in runs.evaluations):
         rows = table[(table["task"] == task) & (table["reduction"] == "per_user")]
         published = rows[rows["kind"] == "published"]
         if len(published) and published["landmark_distance_mm"].isna().all():
-            paragraphs.append(
-                f"Published landmark distances ({task}) use the UmeTrack hand and these runs another: {NOT_COMPARABLE}."
-            )
+            other_hand.append(task)
         found.append(_score_table(task, runs, rows))
+    if other_hand:
+        paragraphs.append(
+            f"Published landmark distances ({', '.join(other_hand)}) use the UmeTrack hand and these runs another: "
+            f"{NOT_COMPARABLE}."
+        )
     return Section("scores", "Scores", paragraphs, tables=found)
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from emgpose.atomic import atomic_file, write_text_atomically
-from emgpose.errors import CheckpointError, DataError
+from emgpose.atomic import atomic_file, ready_folder, write_text_atomically
+from emgpose.errors import CheckpointError
 from emgpose.live.export.checking import (
     CheckSignal,
     Difference,
@@ -93,7 +93,7 @@ def export_onnx(
     plan = StepPlan.of(model)
     model = copy.deepcopy(model).float().cpu().eval()
     signal = signal or simulated_signal(model.n_channels)
-    folder = _ready(Path(folder))
+    folder = ready_folder(folder)
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch)
         graph = StepGraph(model, plan)
@@ -129,19 +129,6 @@ def _checked(made: Path, model: EmgModel, signal: CheckSignal, int8: bool) -> tu
     if not int8:
         return from_model, None
     return from_model, compare(exported_frames(OnnxStream(made, "int8"), model, signal), frames, model, signal)
-
-
-def _ready(folder: Path) -> Path:
-    """Make the folder before the work begins."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise DataError(
-            f"{folder}: cannot be used as output folder: {error.strerror}; choose another with --out"
-        ) from None
-    return folder
 
 
 def _publish(made: Path, folder: Path, contract: dict[str, Any]) -> dict[str, Path]:

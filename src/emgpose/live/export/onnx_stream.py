@@ -20,8 +20,6 @@ class OnnxStream:
     folder : path
         As `emgpose export` wrote it.
     precision : "float32" or "int8"
-    n_threads : int
-        Threads that onnxruntime uses.
 
     Attributes
     ----------
@@ -35,13 +33,13 @@ class OnnxStream:
     MissingExtraError : onnxruntime is not installed.
     """
 
-    def __init__(self, folder: str | Path, precision: str = "float32", n_threads: int = 1) -> None:
+    def __init__(self, folder: str | Path, precision: str = "float32") -> None:
         folder = Path(folder)
         self.contract = read_contract(folder)
         files = self.contract["files"]
         if precision not in files:
             raise ConfigError(f"{folder}: it holds {' and '.join(files)}, not {precision!r}; export again with --int8")
-        self._session = _session(_model_bytes(folder, files[precision]), n_threads)
+        self._session = _session(_model_bytes(folder, files[precision]))
         self._chunk_samples: int = self.contract["emg"]["chunk_samples"]
         self._n_channels: int = self.contract["emg"]["shape"][1]
         self.reset()
@@ -144,7 +142,7 @@ def _model_bytes(folder: Path, entry: dict[str, str]) -> bytes:
     return content
 
 
-def _session(content: bytes, n_threads: int) -> Any:
+def _session(content: bytes) -> Any:
     try:
         import onnxruntime
     except ImportError:
@@ -152,5 +150,6 @@ def _session(content: bytes, n_threads: int) -> Any:
             'running an exported model needs onnxruntime, which is not installed; run: pip install "emgpose[export]"'
         ) from None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_threads
+    # A step is small; more threads make it slower and less even.
+    options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

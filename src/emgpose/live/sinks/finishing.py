@@ -1,8 +1,6 @@
 """From an unfinished recording to a file of the emg2pose format: at a recording's end, and after a kill."""
 
-import shutil
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +9,8 @@ from numpy.typing import NDArray
 
 from emgpose.errors import ConfigError, DataError
 from emgpose.hand import N_JOINTS
-from emgpose.live.sinks.part_file import SUFFIX, Block, PartReader, locks
-from emgpose.live.sinks.unfinished import UnfinishedFile
+from emgpose.live.sinks.part_file import SUFFIX, Block, PartReader, locks, nothing_in
+from emgpose.live.sinks.unfinished import UnfinishedFile, discard_leftovers
 from emgpose.recording.emg2pose_layout import N_CHANNELS
 from emgpose.recording.emg2pose_writer import Emg2PoseWriter
 from emgpose.timing import EMG_RATE_HZ
@@ -65,9 +63,11 @@ def recover(part: Path) -> Recovered:
         with part.open("rb") as file:
             if not locks(file):
                 raise DataError(f"{part}: is being recorded now; it gets its name when that ends")
+            reader = PartReader(part)
+            if not any(len(emg) for _, emg, _ in reader.blocks()):
+                raise nothing_in(part, reader.n_bytes_left)
             # Those of an earlier attempt that was killed too.
-            for folder in part.parent.glob(f".{escape(part.stem)}.*"):
-                shutil.rmtree(folder, ignore_errors=True)
+            discard_leftovers(_target_of(part))
             recovered = finish(part)
             if not recovered.n_bytes_left:
                 part.unlink()
@@ -84,19 +84,21 @@ def finish(part: Path) -> Recovered:
     DataError : it is no unfinished recording, or holds no samples; the disk is full, or the folder takes no more files.
     """
     reader = PartReader(part)
-    target = part.with_suffix("")
-    if target.suffix not in SUFFIXES:
-        target = target.with_name(f"{target.name}{SUFFIXES[0]}")
-    unfinished = UnfinishedFile(target)
+    unfinished = UnfinishedFile(_target_of(part))
     try:
         n_samples = _write(reader, unfinished.path)
     except BaseException as error:
         unfinished.discard()
         # A checksum does not tell who wrote it.
-        if isinstance(error, KeyError | TypeError | ValueError):
+        if isinstance(error, KeyError | TypeError | ValueError | OverflowError):
             raise DataError(f"{part}: expected an unfinished recording, got {type(error).__name__}: {error}") from error
         raise
     return Recovered(unfinished.publish(), n_samples, reader.n_bytes_left)
+
+
+def _target_of(part: Path) -> Path:
+    target = part.with_suffix("")
+    return target if target.suffix in SUFFIXES else target.with_name(f"{target.name}{SUFFIXES[0]}")
 
 
 def _write(reader: PartReader, path: Path) -> int:

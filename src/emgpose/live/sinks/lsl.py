@@ -6,8 +6,9 @@ Source: Lab Streaming Layer (Kothe et al. 2025); channel descriptions as in the 
 import socket
 from typing import Any, Final
 
-from emgpose.errors import ConfigError, MissingExtraError, StreamError
+from emgpose.errors import ConfigError, StreamError
 from emgpose.hand import JOINTS
+from emgpose.live.lsl_library import import_pylsl
 from emgpose.live.pose_frame import PROTOCOL_VERSION, Hello, PoseFrame
 from emgpose.version import __version__
 
@@ -42,7 +43,7 @@ class LslSink:
         self._stream_name = stream_name
         self.name = f"lsl:{stream_name}"
         self._outlet: Any = None
-        _import_pylsl()
+        import_pylsl()
 
     def open(self, hello: Hello) -> None:
         """Announce the stream.
@@ -51,7 +52,7 @@ class LslSink:
         ------
         StreamError : LSL refuses it.
         """
-        pylsl = _import_pylsl()
+        pylsl = import_pylsl()
         try:
             info = pylsl.StreamInfo(
                 self._stream_name,
@@ -100,14 +101,3 @@ def _describe(desc: Any, hello: Hello) -> None:
         channel.append_child_value("label", label)
         channel.append_child_value("unit", "boolean" if label == STALE_LABEL else "rad")
         channel.append_child_value("type", "flag" if label == STALE_LABEL else "joint_angle")
-
-
-def _import_pylsl() -> Any:
-    try:
-        import pylsl
-    # A RuntimeError where the library of LSL itself is not found.
-    except (ImportError, RuntimeError) as error:
-        raise MissingExtraError(
-            'an LSL stream needs the library pylsl, which is not installed; run: pip install "emgpose[live]"'
-        ) from error
-    return pylsl

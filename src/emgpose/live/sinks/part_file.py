@@ -19,9 +19,9 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +36,14 @@ _RECORD: Final = struct.Struct("<4sII")
 _ROWS: Final = struct.Struct("<dI?")
 _MOST_NAMES: Final = 1000
 _MAX_PAYLOAD_BYTES: Final = 1 << 28
+# A head is shorter; where more follows that cannot be read, samples are among it.
+_MOST_BYTES_OF_HEAD: Final = 1 << 14
+# Rows of a record: far fewer bytes than a reader takes.
+_MOST_ROWS: Final = 1 << 16
 
 # Unix time of the recording's first sample, EMG (time, channel), labels (time, joint) or None
 Block = tuple[float, NDArray[np.float32], NDArray[np.float32] | None]
+Parsed = TypeVar("Parsed")
 
 
 class PartFile:
@@ -86,9 +91,11 @@ class PartFile:
         OSError : the disk is full, or gone.
         """
         arrays = [emg] if labels is None else [emg, labels]
-        parts = [np.ascontiguousarray(array, dtype="<f4").tobytes() for array in arrays]
-        self._append(b"ROWS", _ROWS.pack(start_s, len(emg), labels is not None) + b"".join(parts))
-        self.n_rows += len(emg)
+        for first in range(0, len(emg), _MOST_ROWS):
+            parts = [np.ascontiguousarray(array[first : first + _MOST_ROWS], dtype="<f4") for array in arrays]
+            start = _ROWS.pack(start_s, len(parts[0]), labels is not None)
+            self._append(b"ROWS", b"".join((start, *(part.tobytes() for part in parts))))
+            self.n_rows += len(parts[0])
 
     def note(self, facts: Mapping[str, Any]) -> None:
         """Add what else the finished file is to say; later values replace earlier ones, but `gaps` are collected.
@@ -149,16 +156,16 @@ class PartReader:
             if file.read(len(MAGIC)) != MAGIC:
                 raise DataError(f"{path}: expected an unfinished recording of this version of emgpose (NAME{SUFFIX})")
             kind, payload = _next_record(file) or (b"", b"")
-        if kind != b"HEAD":
-            raise DataError(f"{path}: nothing was recorded yet when it was cut off; delete it")
-        self.head: dict[str, Any] = json.loads(payload)
+            if kind != b"HEAD":
+                raise nothing_in(path, file.seek(0, os.SEEK_END) - len(MAGIC))
+        self.head = self._parsed(_object, payload)
 
     def blocks(self) -> Iterator[Block]:
         """Read the samples in order, as they were added.
 
         Raises
         ------
-        DataError : the disk cannot be read.
+        DataError : the disk cannot be read, or a record is none that a recorder writes.
         """
         with self._opened() as file:
             file.seek(len(MAGIC))
@@ -167,12 +174,19 @@ class PartReader:
                 end = file.tell()
                 kind, payload = record
                 if kind == b"ROWS":
-                    yield _block(payload)
+                    yield self._parsed(_block, payload)
                 elif kind == b"NOTE":
-                    note = json.loads(payload)
-                    self.notes["gaps"] += note.pop("gaps", [])
+                    note = self._parsed(_object, payload)
+                    self.notes["gaps"] += self._parsed(list, note.pop("gaps", []))
                     self.notes |= note
             self.n_bytes_left = file.seek(0, os.SEEK_END) - end
+
+    def _parsed(self, parse: Callable[[Any], Parsed], payload: Any) -> Parsed:
+        # A checksum does not tell who wrote it.
+        try:
+            return parse(payload)
+        except (TypeError, ValueError, struct.error) as error:
+            raise DataError(f"{self._path}: expected an unfinished recording, got {error}") from error
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[IO[bytes]]:
@@ -181,6 +195,13 @@ class PartReader:
                 yield file
         except OSError as error:
             raise DataError(f"{self._path}: cannot be read: {error.strerror or error}") from None
+
+
+def nothing_in(path: Path, n_bytes_left: int) -> DataError:
+    """Say that a file holds no samples, or none that can be read."""
+    if n_bytes_left > _MOST_BYTES_OF_HEAD:
+        return DataError(f"{path}: is damaged at its beginning; the {n_bytes_left:,} bytes from there on were kept")
+    return DataError(f"{path}: nothing was recorded yet when it was cut off; delete it")
 
 
 def refuse_leftover(path: Path) -> None:
@@ -203,8 +224,8 @@ def part_of(target: Path) -> Path:
     return target.with_name(f"{target.name}{SUFFIX}")
 
 
-def locks(file: IO[bytes]) -> bool:
-    """Lock a file until it is closed, or its process ends; False where another has it.
+def locks(file: IO[bytes], *, waits: bool = False) -> bool:
+    """Lock a file until it is closed, or its process ends; False where another has it, unless it `waits`.
 
     Where the disk knows no locks, every file is free.
     """
@@ -213,7 +234,7 @@ def locks(file: IO[bytes]) -> bool:
         import fcntl
 
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
         except BlockingIOError:
             return False
     return True
@@ -229,7 +250,8 @@ def _claimed(target: Path) -> IO[bytes]:
         except FileExistsError:
             refuse_leftover(path)
             continue
-        locks(file)
+        # Who looks whether it is a leftover has the lock for a moment.
+        locks(file, waits=True)
         return file
     raise FileExistsError(errno.EEXIST, f"{_MOST_NAMES - 1} recordings of that name are being made")
 
@@ -249,6 +271,13 @@ def _block(payload: bytes) -> Block:
     values = np.frombuffer(payload, dtype="<f4", offset=_ROWS.size)
     emg, labels = values[: n_rows * N_CHANNELS], values[n_rows * N_CHANNELS :]
     return start_s, emg.reshape(n_rows, N_CHANNELS), labels.reshape(n_rows, N_JOINTS) if has_labels else None
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    values = json.loads(payload)
+    if not isinstance(values, dict):
+        raise TypeError(f"a record of type {type(values).__name__}")
+    return values
 
 
 def _json(values: Mapping[str, Any]) -> bytes:

@@ -256,11 +256,15 @@ class _Worker:
             self.raise_failure()
             self._append(*self._pipeline.flush())
             self._note(facts)
-            path = finish(self._part.path).path
+            made = finish(self._part.path)
         except BaseException as error:
             raise self._failed(error) from error
-        self._part.delete()
-        return path
+        if made.n_bytes_left:
+            self._part.close()
+            _log.error("%s: %d bytes cannot be read again, and are kept", self._part.path, made.n_bytes_left)
+        else:
+            self._part.delete()
+        return made.path
 
     def _failed(self, error: BaseException) -> BaseException:
         """Keep what was written, and say where it is."""

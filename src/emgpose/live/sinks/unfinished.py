@@ -1,5 +1,8 @@
 """A file on its way: in a hidden folder beside its target until it is whole; then it gets a name that no file has."""
 
+import contextlib
+import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -61,6 +64,7 @@ class UnfinishedFile:
                 f"{self._target}: the name could not be given: {error.strerror or error}; the whole file is {self.path}"
             ) from error
         self.discard()
+        _sync_folder(name.parent)
         return name
 
     def discard(self) -> None:
@@ -77,3 +81,25 @@ class UnfinishedFile:
                 continue
             return name
         raise FileExistsError(f"{_MOST_NAMES - 1} files of that name are there")
+
+
+def discard_leftovers(target: Path) -> None:
+    """Delete the folders of `UnfinishedFile`s of that target whose process was killed; nothing that is another's."""
+    # As tempfile.mkdtemp names them.
+    ours = re.compile(rf"\.{re.escape(target.name)}\.[a-z0-9_]{{8}}")
+    for folder in target.parent.iterdir():
+        if ours.fullmatch(folder.name) is None or folder.is_symlink() or not folder.is_dir():
+            continue
+        # Whoever writes the file may have a folder of the same kind in there.
+        if all(inside.name == target.name or ours.fullmatch(inside.name) for inside in folder.rglob("*")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a new name on the disk, where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emgpose.errors import ConfigError, MissingExtraError, SourceLost, StreamError
+from emgpose.errors import ConfigError, SourceLost, StreamError
+from emgpose.live.lsl_library import import_pylsl
 from emgpose.live.sources.lsl import SILENCE_S, LslSource
 from emgpose.live.sources.stream_description import describe_source
 from emgpose.recording.stream_header import EMG_TYPE, OWN_ELEMENT, StreamDescription
@@ -86,22 +87,6 @@ def open_lsl(
         inlet.close()
         raise
     return LslSource(facts, chosen, inlet, silence_s=silence_s, clock=clock)
-
-
-def import_pylsl() -> Any:
-    """Import pylsl.
-
-    Raises
-    ------
-    MissingExtraError : it, or the library below it, is not installed.
-    """
-    try:
-        import pylsl
-    except (ImportError, OSError, RuntimeError) as error:
-        raise MissingExtraError(
-            f'LSL streams need the library pylsl, which cannot be loaded ({error}); run: pip install "emgpose[live]"'
-        ) from error
-    return pylsl
 
 
 def _predicate(name: str | None) -> str:

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from emgpose.live.chunk import EmgChunk, SourceFacts
-from emgpose.live.sources.lsl_inlet import import_pylsl
+from emgpose.live.lsl_library import import_pylsl
 from emgpose.live.sources.stream_description import own_description
 from emgpose.recording.stream_header import EMG_TYPE, OWN_ELEMENT
 

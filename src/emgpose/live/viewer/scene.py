@@ -27,10 +27,15 @@ _PITCH_RAD: Final = 0.12
 _AMBIENT_LIGHT: Final = 0.8
 # A window that changes its shape by more than this has the hands brought into view again.
 _RESHAPED: Final = 0.03
-# Narrower views are phones, where viser's controls cover the lower 60 %: hands go so far up, in half heights.
+# Narrow views are phones, where viser's controls cover the lower 60 %: hands keep to what is left. Those of a short
+# window are told by their pixels from the view between the panels of a wide one.
 _PHONE_ASPECT: Final = 0.6
-_PHONE_LIFT: Final = 0.5
+_SHORT_PHONE_ASPECT: Final = 0.7
+_SHORT_PHONE_PIXELS: Final = 600
+_PHONE_SHARE: Final = 0.4
 _LABEL_HEIGHT: Final = 0.25
+# How far thumb and little finger reach beyond those of the flat hand.
+_SPREAD: Final = 0.35
 _BETWEEN_HANDS: Final = 1.35
 
 
@@ -54,7 +59,7 @@ class HandScene:
         self._centre = (low + high) / 2 - [0.1, 0, 0]
         self._half_height = (high[0] - low[0]) / 2 + _LABEL_HEIGHT
         self._top = high[0] + 0.05
-        self._half_width = (high[2] - low[2]) / 2
+        self._half_width = (high[2] - low[2]) / 2 + _SPREAD
         server.scene.set_up_direction("+x")
         server.scene.configure_default_lights(enabled=True, cast_shadow=False)
         server.scene.add_light_ambient("/light", intensity=_AMBIENT_LIGHT)
@@ -119,7 +124,8 @@ class HandScene:
     def look(self, client: "ClientHandle") -> None:
         """Bring the hands into view of one browser, whatever its shape."""
         half_width = self._half_width + (_BETWEEN_HANDS / 2 if self._has_truth else 0.0)
-        reach = max(self._half_height, half_width / max(client.camera.aspect, 0.1))
+        share = _PHONE_SHARE if _is_phone(client.camera) else 1.0
+        reach = max(self._half_height / share, half_width / max(client.camera.aspect, 0.1))
         distance = 1.1 * reach / math.tan(_FIELD_OF_VIEW_RAD / 2)
         # The palm faces -y, the thumb of both hands as they are drawn lies on one side of z.
         thumb = -1.0 if self._mesh.side == "right" else 1.0
@@ -133,15 +139,19 @@ class HandScene:
         # Both hands stand around z = centre; a pair is seen from straight ahead, so that neither hides the other.
         if self._has_truth:
             direction = np.array([math.sin(_PITCH_RAD), -math.cos(_PITCH_RAD), 0.0])
-        lift = (
-            _PHONE_LIFT * distance * math.tan(_FIELD_OF_VIEW_RAD / 2) if client.camera.aspect < _PHONE_ASPECT else 0.0
-        )
+        # To the middle of the upper share of the view, with room for the names above.
+        lift = (1 - share) * (distance * math.tan(_FIELD_OF_VIEW_RAD / 2) - _LABEL_HEIGHT)
         aim = self._centre - [lift, 0.0, 0.0]
         with client.atomic():
             client.camera.fov = _FIELD_OF_VIEW_RAD
             client.camera.up_direction = (1.0, 0.0, 0.0)
             client.camera.position = aim + distance * direction
             client.camera.look_at = aim
+
+
+def _is_phone(camera: "CameraHandle") -> bool:
+    narrow = _SHORT_PHONE_ASPECT if camera.image_width <= _SHORT_PHONE_PIXELS else _PHONE_ASPECT
+    return camera.aspect < narrow
 
 
 class _Hand:

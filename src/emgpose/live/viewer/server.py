@@ -15,7 +15,7 @@ DEFAULT_PORT: Final = 8080
 POLICY_VIOLATION: Final = 1008
 
 
-def start_server(host: str = "127.0.0.1", port: int = DEFAULT_PORT, *, title: str = "emgpose") -> "ViserServer":
+def start_server(host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> "ViserServer":
     """Start viser for browsers on this machine; where the port is taken, it takes the next free one.
 
     viser has no token, so everybody who reaches it can steer it: it listens on the loopback address only, refuses
@@ -52,7 +52,7 @@ def start_server(host: str = "127.0.0.1", port: int = DEFAULT_PORT, *, title: st
 
     # viser prints a banner in a panel; `emgpose live` says the address itself.
     with contextlib.redirect_stdout(None):
-        server = LocalServer(host=host, port=port, label=title, verbose=False)
+        server = LocalServer(host=host, port=port, label="emgpose", verbose=False)
     _refuse_foreign_pages(server)
     return server
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextvars import copy_context
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -14,11 +14,14 @@ from emgpose.models.in_numpy.path import WITHOUT_OVERFLOW, NumpyFeaturizer, Nump
 from emgpose.models.stream_state import StreamState
 from emgpose.timing import ROLLOUT_STRIDE
 
+# Numpy goes frame by frame: up to 0.3 s of EMG (the shipped model) or 1 s (tracking_vemg2pose) that is faster.
+LONGEST_IN_NUMPY_SAMPLES: Final = 1000
+
 
 class NumpyHops:
     """A stream of a `PoseModel` that was prepared for hops and has no tails in its front end.
 
-    A hop with numbers beyond float32 is computed by torch.
+    Chunks much longer than a hop are computed by torch, and so are those with numbers beyond float32.
 
     Parameters
     ----------
@@ -38,13 +41,12 @@ class NumpyHops:
 
     def push(self, emg: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take the next samples (time, channel) and give the poses that are complete, (step, joint=20) [rad]."""
+        if len(emg) > LONGEST_IN_NUMPY_SAMPLES:
+            return self._push_in_torch(emg)
         try:
             return self._without_overflow.run(self._push, emg)
         except FloatingPointError:
-            in_torch = TorchHops(self._model, self.state())
-            poses = in_torch.push(emg)
-            self._take(in_torch.state())
-            return poses
+            return self._push_in_torch(emg)
 
     def state(self) -> StreamState:
         """Give what the stream remembers now; later hops do not change it."""
@@ -56,6 +58,12 @@ class NumpyHops:
             self._n_samples,
             self._n_steps,
         )
+
+    def _push_in_torch(self, emg: NDArray[np.float32]) -> NDArray[np.float32]:
+        in_torch = TorchHops(self._model, self.state())
+        poses = in_torch.push(emg)
+        self._take(in_torch.state())
+        return poses
 
     def _take(self, state: StreamState) -> None:
         self._pose = state.pose.detach().numpy()[0]

@@ -33,7 +33,7 @@ _LAYERS: Final[dict[type, Any]] = {
 _KNOWN: Final = PLAIN | {TdsFeaturizer, ConvNetFeaturizer, LstmDecoder, MlpDecoder, *_LAYERS}
 
 # How numpy treats what float32 cannot hold.
-WITHOUT_OVERFLOW: Final[Any] = {"over": "raise", "invalid": "ignore", "divide": "ignore"}
+WITHOUT_OVERFLOW: Final[Any] = {"over": "raise", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 
 class NumpyFeaturizer:

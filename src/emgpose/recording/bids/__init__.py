@@ -7,10 +7,11 @@ from emgpose.recording.bids.metadata_rows import (
     refuse_unjoined,
     unjoined_recordings,
 )
-from emgpose.recording.bids.names import METADATA_FILE, bids_root, is_bids_recording
+from emgpose.recording.bids.names import FETCHED_FILE, METADATA_FILE, bids_root, is_bids_recording
 from emgpose.recording.bids.reader import BidsReader
 
 __all__ = [
+    "FETCHED_FILE",
     "FILE_COLUMN",
     "METADATA_FILE",
     "BidsReader",

@@ -8,6 +8,8 @@ TASK: Final = "emg2pose"
 SUFFIX: Final = "_emg.bdf"
 SIDECAR_SUFFIX: Final = "_emg.json"
 METADATA_FILE: Final = "sourcedata/emg2pose_metadata.csv"
+# Its rows whose recordings are there, where a download left others out; `sourcedata` may hold files of any name.
+FETCHED_FILE: Final = "sourcedata/metadata.csv"
 DESCRIPTION_FILE: Final = "dataset_description.json"
 _RECORDING: Final = re.compile(rf"sub-[0-9a-zA-Z+]+_(.+_)?task-{TASK}_(.+_)?emg\.bdf")
 
@@ -34,7 +36,8 @@ def bids_root(root: Path) -> Path | None:
     """Give the folder of a BIDS data set from that folder or its metadata table; None where it is no such data set."""
     root = Path(root)
     if root.is_file():
-        return root.absolute().parents[1] if "/".join(root.absolute().parts[-2:]) == METADATA_FILE else None
+        is_table = "/".join(root.absolute().parts[-2:]) in (METADATA_FILE, FETCHED_FILE)
+        return root.absolute().parents[1] if is_table else None
     return root if (root / METADATA_FILE).exists() or (root / DESCRIPTION_FILE).exists() else None
 
 
